@@ -1,0 +1,17 @@
+"""Snapshot: resources in, an indexed catalogue and the difference between two views of it out.
+
+Input: `Resource`s (type, name, version, bytes) in three layers: shared by the whole fleet, one per gateway,
+one per region.
+Output: a `Catalogue`, the `View` that one `Audience` (gateway, region) has of it, and `diff` between two
+views.
+
+Everything here is immutable and carries bytes. This room must not encode anything, do I/O, or know what is
+inside a body; it knows Envoy's types by their URL only.
+"""
+
+from xds_server.snapshot.catalogue import Audience, Catalogue
+from xds_server.snapshot.difference import Diff, diff
+from xds_server.snapshot.resource import Layer, Resource, layer
+from xds_server.snapshot.view import View
+
+__all__ = ["Audience", "Catalogue", "Diff", "Layer", "Resource", "View", "diff", "layer"]

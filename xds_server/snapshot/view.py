@@ -1,0 +1,65 @@
+"""What one audience sees of a catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+
+from xds_server.snapshot.resource import Layer, Resource
+
+_VERSION_SPACE = 1 << 64
+
+
+class View:
+    """A few layers seen as one. A name is in one layer only per type; should it be in several, the first
+    has it.
+
+    Costs nothing to make: layers are shared between the views of all audiences and are never copied.
+    """
+
+    __slots__ = ("_versions", "generation", "layers")
+
+    def __init__(self, generation: int, layers: Iterable[Layer]) -> None:
+        self.generation = generation
+        self.layers: tuple[Layer, ...] = tuple(layers)
+        self._versions: dict[str, str] = {}
+
+    def get(self, type_url: str, name: str) -> Resource | None:
+        """Look one resource up; `None` when there is none of that name."""
+        for each in self.layers:
+            resource = each.get(type_url, {}).get(name)
+            if resource is not None:
+                return resource
+        return None
+
+    def names(self, type_url: str) -> Iterator[str]:
+        """Iterate over the names of one type, in no particular order."""
+        return chain.from_iterable(each.get(type_url, ()) for each in self.layers)
+
+    def resources(self, type_url: str) -> Iterator[Resource]:
+        """Iterate over the resources of one type, in no particular order."""
+        return chain.from_iterable(each[type_url].values() for each in self.layers if type_url in each)
+
+    def types(self) -> frozenset[str]:
+        """Return the type URLs of which there is at least one resource."""
+        return frozenset(type_url for each in self.layers for type_url, names in each.items() if names)
+
+    def count(self, type_url: str) -> int:
+        """Return how many resources of one type there are."""
+        return sum(len(each.get(type_url, ())) for each in self.layers)
+
+    def version(self, type_url: str) -> str:
+        """Return the version of the whole set of one type; equal for equal sets in any process. Counted
+        once."""
+        known = self._versions.get(type_url)
+        if known is None:
+            known = self._versions[type_url] = version_of(self.resources(type_url))
+        return known
+
+
+def version_of(resources: Iterable[Resource]) -> str:
+    """Hash a set of resources from their versions: order does not matter, 16 hexadecimal digits.
+
+    A sum, because a resource's version already binds type, name and bytes.
+    """
+    return f"{sum(int(resource.version, 16) for resource in resources) % _VERSION_SPACE:016x}"
