@@ -108,6 +108,7 @@ def _command(segment: str, kind: str) -> None:
         query = [_pair(text, "=", "--param") for text in param or ()]
         if env is not None:
             query.insert(0, ("environment", env))
+        url = _address(endpoint, (workspace, segment, name), path, query)
         headers = [_pair(text, ":", "--header") for text in header or ()]
         body = None if data is None else _body(data)
         given = {key.lower() for key, _ in headers}
@@ -117,10 +118,10 @@ def _command(segment: str, kind: str) -> None:
             headers.append(("content-type", "application/json"))
         if "authorization" not in given:
             headers.append(("authorization", f"Bearer {token or _own_token(endpoint, workspace)}"))
-        url = _address(endpoint, (workspace, segment, name), path, query)
         _send(Call(url, (method or ("GET" if body is None else "POST")).upper(), headers, body))
 
-    send_request.__doc__ = f"""Send a request to {"an" if kind[0] == "a" else "a"} {kind} and stream the answer to stdout.
+    article = "an" if kind[0] == "a" else "a"
+    send_request.__doc__ = f"""Send a request to {article} {kind} and stream the answer to stdout.
 
     An answer that is not a 2xx goes to stdout as well, its status and the gateway's error code to stderr, and
     the exit code is 1."""

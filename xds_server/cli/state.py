@@ -59,7 +59,7 @@ def read_secret(path: Path) -> bytes | None:
                     f"chmod 600 {path}; if somebody may have read it, delete it, and a new one is made",
                 )
             return file.read()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise CommandError(f"cannot read {path}: {error.strerror or error}") from error
