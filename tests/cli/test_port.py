@@ -45,14 +45,16 @@ def test_a_taken_port_names_itself_its_holder_and_the_remedy(address: str, reuse
         holder.bind(("127.0.0.1", 0))
         holder.listen()
         number = holder.getsockname()[1]
-        with pytest.raises(CommandError, match=rf"port {number} is taken by .*pid {os.getpid()}") as caught:
+        with pytest.raises(CommandError) as caught:
             port.require_free(address, number, "the admin page", "change --admin")
+    assert f"port {number} is taken by" in caught.value.message
+    assert f"(pid {os.getpid()})" in caught.value.message
     assert "the admin page" in caught.value.message
     assert caught.value.hint == "change --admin"
 
 
 def test_an_address_of_another_machine_is_refused_with_its_reason() -> None:
-    with pytest.raises(CommandError, match="cannot listen on 192.0.2.1:80") as caught:
+    with pytest.raises(CommandError, match=r"cannot listen on 192\.0\.2\.1:80") as caught:
         port.require_free("192.0.2.1", 80, "Envoy", "change it")
     assert "taken" not in caught.value.message
 

@@ -8,7 +8,7 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
-from xds_server.cli import request, token
+from xds_server.cli import fleet, request, token
 from xds_server.cli.outcome import FAILED, INTERRUPTED, USAGE, CommandError
 from xds_server.cli.terminal import complain, put
 
@@ -28,6 +28,7 @@ app = typer.Typer(
 )
 app.add_typer(token.app, name="token")
 app.add_typer(request.app, name="run")
+app.add_typer(fleet.app, name="envoy")
 
 
 def _version(wanted: bool) -> None:

