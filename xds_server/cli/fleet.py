@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Annotated, Any, Final
 
 import typer
 
 from xds_server.cli import binary, port
-from xds_server.cli.bootstrap import ADMIN_PORT, CONNECTIONS, Member, Variant, make_bootstrap
 from xds_server.cli.document import Format, put_document
+from xds_server.cli.member import ADMIN_HOST, ADMIN_PORT, CONNECTIONS, Member, Variant
 from xds_server.cli.outcome import CommandError
 from xds_server.cli.terminal import say
 
@@ -74,7 +73,7 @@ def bootstrap(
         variant=variant,
         connections=connections,
     )
-    put_document(make_bootstrap(member), output)
+    put_document(member.bootstrap(), output)
 
 
 @app.command(epilog=RUN_EXAMPLES, context_settings={"allow_interspersed_args": False})
@@ -109,29 +108,19 @@ def run(
     warning = binary.warning(binary.version(program))
     if warning:
         say(f"warning: {warning}", "warning")
-    port.require_free("127.0.0.1", member.admin_port, "Envoy's admin page", "choose another --admin-port")
+    port.require_free(ADMIN_HOST, member.admin_port, "Envoy's admin page", "choose another --admin-port")
     say(f"Envoy {member.node_id}: gateway {member.gateway}, region {member.region}, control plane {xds}")
     further = arguments or []
     quiet = [] if {"-l", "--log-level"} & set(further) else ["--log-level", "warning"]
-    command = [str(program), *envoy_arguments(member), *quiet, *further]
+    command = [str(program), *member.arguments(), *quiet, *further]
     try:
         os.execv(program, command)  # noqa: S606 - becoming Envoy is the point
     except OSError as error:
         raise CommandError(f"cannot start {program}: {error.strerror or error}", binary.REMEDY) from error
 
 
-def envoy_arguments(member: Member) -> list[str]:
-    """Return Envoy's arguments for a member: its bootstrap, which needs no file.
-
-    Hot restart is off, since its shared memory would tie together the Envoys of one machine.
-    """
-    config = json.dumps(make_bootstrap(member), separators=(",", ":"))
-    return ["--config-yaml", config, "--disable-hot-restart"]
-
-
 def _member(xds: str, **fields: Any) -> Member:
     try:
-        host, number = port.parse(xds)
+        return Member(xds=port.parse(xds), **fields)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--xds") from error
-    return Member(xds_host=host, xds_port=number, **fields)

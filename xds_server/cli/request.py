@@ -31,15 +31,15 @@ it.
 
 app = typer.Typer(no_args_is_help=True, help="Send a request to a model, agent or function.")
 
-MODEL_EXAMPLES: Final = """Examples:
+EXAMPLES: Final = """Examples:
 
-  fairlead run model llama -w acme
+  fairlead run {kind} {name} -w acme
 
-  fairlead run model llama -w acme --path v1/chat/completions --data '{"messages": []}'
+  fairlead run {kind} {name} -w acme --path {path} --data '{body}'
 
-  fairlead run model llama -w acme --env development --path v1/chat/completions --data @request.json
+  fairlead run {kind} {name} -w acme --env development --path {path} --data @request.json
 
-  echo '{"stream": true}' | fairlead run model llama -w acme --path v1/chat/completions --data @-
+  echo '{body}' | fairlead run {kind} {name} -w acme --path {path} --data @-
 """
 
 Name = Annotated[str, typer.Argument(help="Its name.", show_default=False)]
@@ -89,8 +89,8 @@ def run() -> None:
     """Send a request to a model, agent or function, and stream the answer."""
 
 
-def _command(segment: str, kind: str) -> None:
-    """Add ``fairlead run KIND``: the three differ in nothing but the segment of their path."""
+def _command(segment: str, kind: str, example: str, sub_path: str, example_body: str) -> None:
+    """Add ``fairlead run KIND``: the three differ in the segment of their path, and in their examples."""
 
     def send_request(
         name: Name,
@@ -125,12 +125,13 @@ def _command(segment: str, kind: str) -> None:
 
     An answer that is not a 2xx goes to stdout as well, its status and the gateway's error code to stderr, and
     the exit code is 1."""
-    app.command(kind, epilog=MODEL_EXAMPLES.replace("run model", f"run {kind}"))(send_request)
+    epilogue = EXAMPLES.format(kind=kind, name=example, path=sub_path, body=example_body)
+    app.command(kind, epilog=epilogue)(send_request)
 
 
-_command("models", "model")
-_command("agents", "agent")
-_command("functions", "function")
+_command("models", "model", "llama", "v1/chat/completions", '{"stream": true}')
+_command("agents", "agent", "planner", "plan", '{"goal": "sail"}')
+_command("functions", "function", "resize", "run", '{"width": 640}')
 
 
 def _pair(text: str, separator: str, option: str) -> tuple[str, str]:
