@@ -1,0 +1,134 @@
+"""Policy: the texts of a policy set in; typed manifests and diagnostics out.
+
+`load` is the way in. What comes out is checked as far as manifests alone can tell; whether references between
+them lead anywhere is for `graph` to say. This room reads no files, and must not know Envoy.
+"""
+
+from __future__ import annotations
+
+from xds_server.policy.catalogue import BUILT_IN_LOCATIONS
+from xds_server.policy.diagnostic import EVERYTHING, Diagnostic, Position, Severity
+from xds_server.policy.kinds import FLEET_KINDS, KINDS
+from xds_server.policy.kinds.address import Address, parse_address
+from xds_server.policy.kinds.base import (
+    API_VERSION,
+    Manifest,
+    Metadata,
+    Part,
+    WorkloadMetadata,
+    WorkspaceMetadata,
+)
+from xds_server.policy.kinds.duration import format_duration, parse_duration
+from xds_server.policy.kinds.gateway import (
+    Gateway,
+    GatewaySpec,
+    Limits,
+    Listener,
+    ListenerTls,
+    Paths,
+    Timeouts,
+)
+from xds_server.policy.kinds.issuer import DEVELOPMENT_JWKS, InlineJwks, Issuer, IssuerSpec, Jwks
+from xds_server.policy.kinds.location import Flavor, Location, LocationSpec
+from xds_server.policy.kinds.place import CONTINENTS, CONTINENTS_OF, COUNTRIES
+from xds_server.policy.kinds.policy import (
+    RESOURCE_TYPES,
+    AllowedFlavor,
+    AllowedPlace,
+    FlavorPolicy,
+    LocationPolicy,
+    Policy,
+)
+from xds_server.policy.kinds.workload import (
+    Access,
+    Agent,
+    Backend,
+    BackendHealthCheck,
+    BackendTls,
+    ClaimRule,
+    Deployment,
+    Function,
+    HealthCheck,
+    Model,
+    Revision,
+    Workload,
+    WorkloadSpec,
+)
+from xds_server.policy.kinds.workspace import (
+    BUILT_IN_ENVIRONMENTS,
+    Environment,
+    EnvironmentSpec,
+    Workspace,
+    WorkspaceSpec,
+)
+from xds_server.policy.loading import LoadCache, Loaded, load
+from xds_server.policy.origin import Origin
+from xds_server.policy.suggestion import closest, did_you_mean
+
+__all__ = [
+    "API_VERSION",
+    "BUILT_IN_ENVIRONMENTS",
+    "BUILT_IN_LOCATIONS",
+    "CONTINENTS",
+    "CONTINENTS_OF",
+    "COUNTRIES",
+    "DEVELOPMENT_JWKS",
+    "EVERYTHING",
+    "FLEET_KINDS",
+    "KINDS",
+    "RESOURCE_TYPES",
+    "Access",
+    "Address",
+    "Agent",
+    "AllowedFlavor",
+    "AllowedPlace",
+    "Backend",
+    "BackendHealthCheck",
+    "BackendTls",
+    "ClaimRule",
+    "Deployment",
+    "Diagnostic",
+    "Environment",
+    "EnvironmentSpec",
+    "Flavor",
+    "FlavorPolicy",
+    "Function",
+    "Gateway",
+    "GatewaySpec",
+    "HealthCheck",
+    "InlineJwks",
+    "Issuer",
+    "IssuerSpec",
+    "Jwks",
+    "Limits",
+    "Listener",
+    "ListenerTls",
+    "LoadCache",
+    "Loaded",
+    "Location",
+    "LocationPolicy",
+    "LocationSpec",
+    "Manifest",
+    "Metadata",
+    "Model",
+    "Origin",
+    "Part",
+    "Paths",
+    "Policy",
+    "Position",
+    "Revision",
+    "Severity",
+    "Timeouts",
+    "Workload",
+    "WorkloadMetadata",
+    "WorkloadSpec",
+    "Workspace",
+    "WorkspaceMetadata",
+    "WorkspaceSpec",
+    "closest",
+    "did_you_mean",
+    "format_duration",
+    "load",
+    "parse_address",
+    "parse_duration",
+]

@@ -1,0 +1,137 @@
+"""Attachments: the files that manifests refer to, found and looked into."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+from xds_server.policy.kinds import Manifest
+from xds_server.policy.kinds.gateway import Gateway
+from xds_server.policy.kinds.issuer import DEVELOPMENT_JWKS, Issuer
+from xds_server.policy.kinds.workload import Workload
+from xds_server.policy.pem import certificate_problem, key_problem, pair_problem
+from xds_server.policy.reading.fault import Fault, Path
+from xds_server.policy.rules.jwks import jwks_file_problem
+from xds_server.policy.suggestion import closest
+
+Role = Literal["jwks", "certificate", "key", "ca"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A manifest's mention of a file: where it stands in the manifest, the file as written, what it is for."""
+
+    path: Path
+    file: str
+    role: Role
+
+
+def references(manifest: Manifest) -> tuple[Reference, ...]:
+    """Every mention of a file in a manifest."""
+    match manifest:
+        case Gateway():
+            return tuple(
+                reference
+                for index, listener in enumerate(manifest.spec.listeners)
+                if listener.tls is not None
+                for reference in (
+                    Reference(
+                        ("spec", "listeners", index, "tls", "certificate"),
+                        listener.tls.certificate,
+                        "certificate",
+                    ),
+                    Reference(("spec", "listeners", index, "tls", "key"), listener.tls.key, "key"),
+                )
+            )
+        case Issuer(spec=spec) if spec.jwks.file is not None:
+            return (Reference(("spec", "jwks", "file"), spec.jwks.file, "jwks"),)
+        case Issuer(spec=spec) if spec.jwks.development:
+            return (Reference(("spec", "jwks", "development"), DEVELOPMENT_JWKS, "jwks"),)
+        case Workload():
+            return tuple(
+                Reference((*way, "backends", place, "tls", "ca"), backend.tls.ca, "ca")
+                for index, deployment in enumerate(manifest.spec.deployments)
+                for order, revision in enumerate(deployment.revisions)
+                for way in [("spec", "deployments", index, "revisions", order)]
+                for place, backend in enumerate(revision.backends)
+                if backend.tls is not None and backend.tls.ca is not None
+            )
+    return ()
+
+
+def resolved(file: str, written: str) -> str:
+    """The key among the attachments of a file that is written in the manifest of `file`."""
+    if written == DEVELOPMENT_JWKS:
+        return written
+    return posixpath.normpath(posixpath.join(posixpath.dirname(file), written))
+
+
+def attachment_faults(
+    file: str, found: tuple[Reference, ...], attachments: Mapping[str, bytes]
+) -> list[Fault]:
+    """What is wrong with the files that a manifest of `file` refers to."""
+    faults = []
+    contents: dict[Path, bytes] = {}
+    for reference in found:
+        content = attachments.get(resolved(file, reference.file))
+        if content is None or reference.file.startswith("/"):
+            faults.append(_missing(file, reference, attachments))
+            continue
+        problem = _problem(reference.role, content)
+        if problem is not None:
+            faults.append(Fault("bad-file", reference.path, f"`{reference.file}` {problem}"))
+            continue
+        contents[reference.path] = content
+    for path, key in contents.items():
+        certificate = contents.get((*path[:-1], "certificate")) if path[-1] == "key" else None
+        mismatch = pair_problem(certificate, key) if certificate is not None else None
+        if mismatch is not None:
+            faults.append(Fault("bad-file", path, mismatch))
+    return faults
+
+
+def jwks_text(issuer: Issuer, attachments: Mapping[str, bytes]) -> str | None:
+    """An issuer's key set as JSON text; None where it is fetched. Raises KeyError for a missing file."""
+    jwks = issuer.spec.jwks
+    if jwks.inline is not None:
+        return jwks.inline.text
+    if jwks.file is not None:
+        return attachments[resolved(issuer.origin.file, jwks.file)].decode()
+    return attachments[DEVELOPMENT_JWKS].decode() if jwks.development else None
+
+
+def _missing(file: str, reference: Reference, attachments: Mapping[str, bytes]) -> Fault:
+    if reference.file == DEVELOPMENT_JWKS:
+        return Fault(
+            "missing-file",
+            reference.path,
+            "the development issuer has no key here",
+            "`fairlead` makes one where it may run as a development gateway; elsewhere name `file`, `uri` or `inline`",
+        )
+    if reference.file.startswith("/"):
+        message = f"`{reference.file}` is not a path inside the policy folder"
+        return Fault("missing-file", reference.path, message, "write it relative to this file")
+    folder = posixpath.dirname(file)
+    known = [posixpath.relpath(each, folder or ".") for each in attachments if each != DEVELOPMENT_JWKS]
+    near = closest(reference.file, known)
+    hint = (
+        f"did you mean `{near}`?"
+        if near
+        else "files end in .json, .jwks, .pem, .crt or .key, and lie in the folder"
+    )
+    return Fault(
+        "missing-file", reference.path, f"there is no file `{reference.file}` in the policy folder", hint
+    )
+
+
+@lru_cache(maxsize=1024)
+def _problem(role: Role, content: bytes) -> str | None:
+    match role:
+        case "jwks":
+            return jwks_file_problem(content)
+        case "key":
+            return key_problem(content)
+    return certificate_problem(content)

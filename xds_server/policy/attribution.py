@@ -1,0 +1,62 @@
+"""Attribution: whom a document concerns that cannot be read as a manifest.
+
+A document that cannot be read might have been the very Environment that keeps a workspace within bounds. So
+the loader says of each such document who it may concern, and those keep their last good state; when the text
+gives no name, that is everyone. A file that cannot be read never widens what a workspace allows.
+"""
+
+from __future__ import annotations
+
+import re
+from difflib import SequenceMatcher
+from typing import Any
+
+from xds_server.policy.diagnostic import EVERYTHING
+from xds_server.policy.kinds import FLEET_KINDS, KINDS
+from xds_server.policy.kinds.names import NAME
+from xds_server.policy.suggestion import closest
+
+_PAIR = re.compile(r"""([A-Za-z_-]+)["']?[ \t]*:(?![^\s"'])[ \t]*([^\n,}#]*)""")
+_COMMENT = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
+_NAME = re.compile(NAME)
+
+
+def concerned(values: Any) -> frozenset[str] | None:
+    """Whom a readable document concerns: its workspace, or None for the fleet, or `EVERYTHING`.
+
+    `values` is what the document holds, whether or not it makes a manifest.
+    """
+    metadata = values.get("metadata") if isinstance(values, dict) else None
+    kind = values.get("kind") if isinstance(values, dict) else None
+    if isinstance(kind, str) and kind not in KINDS:
+        kind = closest(kind, KINDS)
+    if kind in FLEET_KINDS:
+        return None
+    key = "name" if kind == "Workspace" else "workspace"
+    name = metadata.get(key) if isinstance(metadata, dict) else None
+    if isinstance(name, str) and _NAME.fullmatch(name):
+        return frozenset({name})
+    return EVERYTHING
+
+
+def mentioned(text: str) -> frozenset[str] | None:
+    """Whom a text that cannot be read may concern, from the names in it.
+
+    Every `workspace: name`, spelt well or nearly, and every `name:` where a `kind: Workspace` is. A name that
+    cannot be made out, more manifests than names, a mix of workspaces and fleet kinds, or nothing at all:
+    `EVERYTHING`.
+    """
+    pairs = [(key, value.strip(" \t\"'")) for key, value in _PAIR.findall(_COMMENT.sub("", text))]
+    kinds = [closest(value, KINDS) for key, value in pairs if _alike(key, "kind")]
+    names = [value for key, value in pairs if _alike(key, "workspace")]
+    if "Workspace" in kinds:
+        names += [value for key, value in pairs if _alike(key, "name")]
+    if kinds and not names and FLEET_KINDS.issuperset(kinds):
+        return None
+    if not names or len(kinds) > len(names) or not FLEET_KINDS.isdisjoint(kinds):
+        return EVERYTHING
+    return frozenset(names) if all(_NAME.fullmatch(name) for name in names) else EVERYTHING
+
+
+def _alike(key: str, word: str) -> bool:
+    return SequenceMatcher(None, key.casefold(), word).ratio() >= 0.8

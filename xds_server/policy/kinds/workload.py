@@ -1,0 +1,235 @@
+"""Model, Agent and Function: what a run URL reaches. The three have one shape."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from xds_server.policy.kinds.address import BackendAddress
+from xds_server.policy.kinds.base import Manifest, Part, WorkloadMetadata
+from xds_server.policy.kinds.duration import Duration
+from xds_server.policy.kinds.names import (
+    ClaimPath,
+    DisplayName,
+    FileName,
+    Name,
+    Port,
+    ServerName,
+    Statuses,
+    UrlPath,
+    Weight,
+    Word,
+    WorkloadName,
+)
+from xds_server.policy.kinds.policy import ResourceType
+
+Threshold = Annotated[int, Field(ge=1, le=1000)]
+
+
+class HealthCheck(Part):
+    """How each Envoy finds out which backends of a revision answer."""
+
+    path: UrlPath = Field(default="/health", description="The path to ask for.", examples=["/health"])
+    interval: Duration = Field(default=5.0, description="The time between two checks.", examples=["5s"])
+    timeout: Duration = Field(
+        default=1.0, description="How long an answer may take; no longer than `interval`.", examples=["1s"]
+    )
+    unhealthy_threshold: Threshold = Field(
+        default=2, description="Failed checks in a row until the backend is out.", examples=[2]
+    )
+    healthy_threshold: Threshold = Field(
+        default=1, description="Good checks in a row until it is back.", examples=[1]
+    )
+    expected_statuses: tuple[Statuses, ...] = Field(
+        default=("200-299",),
+        min_length=1,
+        description="The HTTP statuses of a good answer: single ones, or ranges that hold both ends.",
+        examples=[["200-299"]],
+    )
+
+
+class BackendHealthCheck(Part):
+    """What differs for this backend."""
+
+    port: Port | None = Field(
+        default=None, description="The port to check, where it is not the address's.", examples=[9090]
+    )
+    enabled: bool = Field(
+        default=True,
+        description="Whether this backend is checked. If not, it counts as healthy.",
+        examples=[False],
+    )
+
+
+class BackendTls(Part):
+    """How the backend's certificate is checked. Only with an `https` address."""
+
+    sni: ServerName | None = Field(
+        default=None,
+        description="The name to ask for and to find in the certificate. Without it, the address's host.",
+        examples=["models.example.com"],
+    )
+    ca: FileName | None = Field(
+        default=None,
+        description="The CA certificates to trust, in PEM, from a file of the policy folder. Without it, "
+        "the system's.",
+        examples=["certs/ca.pem"],
+    )
+
+
+class Backend(Part):
+    """A server that runs the revision, in one location."""
+
+    location: Name = Field(
+        description="The Location that it runs in: built in, or declared.", examples=["eu-west-3"]
+    )
+    flavor: Name | None = Field(
+        default=None,
+        description="The hardware it runs on, one of those that the location offers. Where a flavor policy "
+        "binds, it must be said.",
+        examples=["gpu"],
+    )
+    address: BackendAddress = Field(
+        description="Where it listens: `host:port`, or a URL without path. `https` is encrypted; without a "
+        "scheme it is plain `http`.",
+        examples=["10.0.0.1:8000", "https://models.example.com"],
+    )
+    weight: Weight = Field(
+        default=1,
+        description="Its share among the revision's backends in the same location; 0 takes it out.",
+        examples=[1],
+    )
+    standby: bool = Field(
+        default=False,
+        description="Whether it only serves when no other backend of the revision can.",
+        examples=[False],
+    )
+    tls: BackendTls | None = Field(
+        default=None, description="How its certificate is checked. Only with an `https` address."
+    )
+    path_prefix: UrlPath | None = Field(
+        default=None, description="What to put in front of the path that it is asked for.", examples=["/v2"]
+    )
+    health_check: BackendHealthCheck = Field(
+        default=BackendHealthCheck(), description="What differs for this backend."
+    )
+
+
+class Revision(Part):
+    """A version of the workload, in the backends that run it."""
+
+    name: WorkloadName = Field(description="The name, unique in the deployment.", examples=["v1"])
+    weight: Weight | None = Field(
+        default=None,
+        description="Its share of the deployment's requests, relative to the other revisions'; 0 takes it "
+        "out. May be left out when there is one revision only.",
+        examples=[90],
+    )
+    health_check: HealthCheck | None = Field(
+        default=None,
+        description="How its backends are checked. Without it, they are not, and failures of real requests "
+        "take them out for a while.",
+    )
+    backends: tuple[Backend, ...] = Field(
+        min_length=1,
+        description="The servers that run it.",
+        examples=[[{"location": "eu-west-3", "address": "10.0.0.1:8000"}]],
+    )
+
+
+class Deployment(Part):
+    """The workload in one environment."""
+
+    environment: Name = Field(description="The environment deployed to.", examples=["production"])
+    enabled: bool = Field(
+        default=True,
+        description="Whether it is served. If not, requests get the same answer as if it were not deployed.",
+        examples=[True],
+    )
+    policies: tuple[Name, ...] = Field(
+        default=(),
+        description="Policies that bind this deployment, on top of the environment's.",
+        examples=[["gpu-only"]],
+    )
+    revisions: tuple[Revision, ...] = Field(
+        min_length=1,
+        description="The versions that share its requests.",
+        examples=[[{"name": "v1", "backends": [{"location": "eu-west-3", "address": "10.0.0.1:8000"}]}]],
+    )
+
+
+class ClaimRule(Part):
+    """A condition on one claim of the caller's token."""
+
+    claim: ClaimPath = Field(
+        description="The claim: its name, or the list of names that leads to it.",
+        examples=["role", ["realm_access", "roles"]],
+    )
+    any_of: tuple[Word, ...] = Field(
+        description="The claim must be, or hold, one of these. `[]` lets nobody in.",
+        examples=[["admin", "member"]],
+    )
+
+
+class Access(Part):
+    """Who among the workspace's members may call."""
+
+    claims: tuple[ClaimRule, ...] = Field(
+        default=(),
+        description="Conditions on the caller's token, all of which must hold.",
+        examples=[[{"claim": "role", "anyOf": ["admin", "member"]}]],
+    )
+
+
+class WorkloadSpec(Part):
+    """Who may call the workload, and where it is deployed."""
+
+    display_name: DisplayName | None = Field(
+        default=None, description="The name shown to people.", examples=["Llama 3.1 8B"]
+    )
+    enabled: bool = Field(
+        default=True,
+        description="Whether it is served at all. If not, requests get the same answer as if it did not exist.",
+        examples=[True],
+    )
+    access: Access = Field(
+        default=Access(), description="Who may call. Without it, every member of the workspace."
+    )
+    deployments: tuple[Deployment, ...] = Field(
+        min_length=1, description="Where it is deployed: at most once in each environment."
+    )
+
+
+class Workload(Manifest):
+    """What a run URL reaches: `/{workspace}/{segment}/{name}`."""
+
+    segment: ClassVar[str]
+    resource_type: ClassVar[ResourceType]
+
+    metadata: WorkloadMetadata = Field(description="Who this manifest is.")
+    spec: WorkloadSpec = Field(description="What it says.")
+
+
+class Model(Workload):
+    """A model, reached at `/{workspace}/models/{name}`: who may call it, and where it is deployed."""
+
+    kind: ClassVar[str] = "Model"
+    segment: ClassVar[str] = "models"
+    resource_type: ClassVar[ResourceType] = "model"
+
+
+class Agent(Workload):
+    """An agent, reached at `/{workspace}/agents/{name}`. It has the shape of a Model."""
+
+    kind: ClassVar[str] = "Agent"
+    segment: ClassVar[str] = "agents"
+    resource_type: ClassVar[ResourceType] = "agent"
+
+
+class Function(Workload):
+    """A function, reached at `/{workspace}/functions/{name}`. It has the shape of a Model."""
+
+    kind: ClassVar[str] = "Function"
+    segment: ClassVar[str] = "functions"
+    resource_type: ClassVar[ResourceType] = "function"
