@@ -1,0 +1,36 @@
+"""Protocol: requests and views in, responses out: the xDS transport as pure state machines (sans-IO).
+
+Input: `Request`s of a stream, `View`s and the `Diff` between them, and the time. Output: `Response`s, and
+`Event`s
+(`Accepted`, `Refused`) for those who watch. One `Channel` per type (`DeltaChannel`, `SotwChannel`), a
+`Subscription` in each, one `Stream` (`DeltaStream`, `SotwStream`) around them and an `Ordering` between them.
+
+This room must not import gRPC, read a clock, wait, do I/O, decode a body or know a policy.
+
+https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol
+"""
+
+from xds_server.protocol.channel import Channel, Flight
+from xds_server.protocol.message import Accepted, Event, Node, Refused, Request, Response
+from xds_server.protocol.ordering import Ordering, Timing
+from xds_server.protocol.refusal import Refusal
+from xds_server.protocol.stream import DeltaStream, SotwStream, Stream
+from xds_server.protocol.subscription import Subscription
+
+__all__ = [
+    "Accepted",
+    "Channel",
+    "DeltaStream",
+    "Event",
+    "Flight",
+    "Node",
+    "Ordering",
+    "Refusal",
+    "Refused",
+    "Request",
+    "Response",
+    "SotwStream",
+    "Stream",
+    "Subscription",
+    "Timing",
+]

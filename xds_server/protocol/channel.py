@@ -1,0 +1,190 @@
+"""One resource type on one stream: what is asked for, what the client holds, what is on its way, what
+waits."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from xds_server.protocol.message import Accepted, Event, Refused, Response
+from xds_server.protocol.refusal import Refusal, clean, culprits
+from xds_server.protocol.subscription import Change, Subscription
+from xds_server.protocol.types import WILDCARD
+from xds_server.snapshot import Resource, View
+
+
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """A response sent and not yet answered."""
+
+    nonce: str
+    version: str
+    sent: dict[str, Resource]
+    removed: tuple[str, ...]
+    changed: frozenset[str]
+    """Names in `sent` that the client may not have had with these bytes."""
+    at: float
+
+
+class Gate(Protocol):
+    """Decides what has to wait for other types (`Ordering` is the one in use)."""
+
+    def blocks(self, channel: Channel, resource: Resource, now: float) -> bool:
+        """Say whether the client must be told of something else before this resource."""
+
+    def released(self, channel: Channel, now: float) -> frozenset[str]:
+        """Return those of `channel.leaving` that may be taken from the client now."""
+
+
+class Channel(ABC):
+    """State of one type on one stream. At most one response is in flight.
+
+    What changes meanwhile is only a name in `dirty`: bounded by the number of names, and the latest bytes
+    win,
+    because bodies are looked up when a response is made.
+    """
+
+    told_what_is_held: bool
+    """Whether the variant lets a client say, on a new stream, what it holds from before."""
+
+    def __init__(self, type_url: str) -> None:
+        self.type_url = type_url
+        self.subscription = Subscription(wildcard_type=type_url in WILDCARD)
+        self.held: dict[str, Resource | None] = {}
+        """Accepted by the client; `None` when it holds bytes that this server does not know."""
+        self.flight: Flight | None = None
+        self.nonce = ""
+        """Of the last response; empty before the first one."""
+        self.fresh = False
+        """Everything asked for is to be looked at, once there is a view."""
+        self.parked = False
+        """The first answer is made but for clusters that the client does not have yet."""
+        self.dirty: set[str] = set()
+        """Names to look at when the next response is made."""
+        self.asked: set[str] = set()
+        """Of these, names to send (or to call missing) even if nothing changed."""
+        self.blocked: dict[str, float] = {}
+        """Names that wait for their clusters, and since when."""
+        self.leaving: dict[str, float | None] = {}
+        """Gone, but still held by the client: since when nothing refers to them any more (`None`: something
+        does)."""
+        self.refusals: dict[str, Refusal] = {}
+        self.accepted_version = ""
+        self.sent = 0
+        self.accepted = 0
+        self.refused = 0
+
+    @property
+    def waiting(self) -> bool:
+        """Say whether there is something to look at."""
+        return bool(self.dirty or self.fresh or self.leaving)
+
+    @property
+    def in_step(self) -> bool:
+        """Say whether the client accepted all there is. What is leaving does not count: nothing refers to it."""
+        return not (self.dirty or self.fresh or self.flight or self.blocked or self.refusals)
+
+    @property
+    def quiet(self) -> bool:
+        """Say whether the client is known to hold all there is, and nothing else."""
+        return self.in_step and not self.leaving
+
+    def note(self, names: frozenset[str]) -> None:
+        """Take notice that these names changed."""
+        self.dirty |= names if self.subscription.wildcard else names & self.subscription.names
+
+    def ask(self, names: Iterable[str]) -> None:
+        """Have these names sent even if unchanged, as far as they are asked for."""
+        wanted = {name for name in names if self.subscription.wants(name)}
+        self.asked |= wanted
+        self.dirty |= wanted
+
+    def unblock(self, names: Collection[str]) -> None:
+        """Look again at names that waited."""
+        self.dirty.update(names)
+
+    def respond(self, view: View, gate: Gate, nonce: str, now: float) -> Response | None:
+        """Make the response that is due, if there is anything to say. Only to be called with none in
+        flight."""
+        flight = self.make(view, gate, nonce, now)
+        self.fresh = False
+        if flight is None:
+            return None
+        self.flight, self.nonce = flight, nonce
+        self.sent += 1
+        ordered = tuple(flight.sent[name] for name in sorted(flight.sent))
+        return Response(self.type_url, nonce, flight.version, ordered, flight.removed)
+
+    @abstractmethod
+    def make(self, view: View, gate: Gate, nonce: str, now: float) -> Flight | None:
+        """Collect what the next response holds; `None` when there is nothing to say."""
+
+    def settle(self, error: str | None, version: str, now: float) -> Event | None:
+        """Take the client's answer to the response in flight."""
+        flight, self.flight = self.flight, None
+        if flight is None:
+            return None
+        if error is None:
+            self.accepted += 1
+            self.accept(flight)
+            self.accepted_version = flight.version
+            return Accepted(self.type_url, flight.nonce, flight.version, len(flight.sent), now - flight.at)
+        self.refused += 1
+        text = clean(error)
+        blamed = culprits(text, flight.sent)
+        if version == flight.version != self.accepted_version:
+            # Envoy can hold an error back until its answer to a later response, which it accepted.
+            self.accept(flight)
+            self.accepted_version = flight.version
+            refusals = {name: Refusal(flight.sent[name], text, now) for name in blamed}
+        else:
+            refusals = {
+                name: Refusal(flight.sent[name], text, now, named=bool(blamed) or len(flight.sent) == 1)
+                for name in blamed or flight.sent
+            }
+            self.refusals |= refusals
+            self.spare(flight, flight.sent.keys() - refusals.keys())
+        ordered = tuple(refusals[name] for name in sorted(refusals))
+        return Refused(self.type_url, flight.nonce, flight.version, text, ordered, now - flight.at)
+
+    @abstractmethod
+    def accept(self, flight: Flight) -> None:
+        """Take note that the client applied a response."""
+
+    @abstractmethod
+    def spare(self, flight: Flight, innocent: Collection[str]) -> None:
+        """Deal with the rest of a refused response: what the client did not complain of."""
+
+    def news(self, name: str, resource: Resource) -> bool:
+        """Say whether a client should be sent this resource."""
+        if name in self.asked:
+            return True
+        refusal = self.refusals.get(name)
+        if refusal is not None:
+            return refusal.resource.version != resource.version
+        held = self.held.get(name)
+        return held is None or held.version != resource.version
+
+    def apply(self, change: Change) -> None:
+        """Follow a change of the subscription."""
+        if change.opened:
+            self.fresh = True
+        self.ask(change.asked)
+        if change.closed:
+            for name in [name for name in self.held if name not in self.subscription.names]:
+                self.forget(name)
+            self.dirty &= self.subscription.names
+        for name in change.dropped:
+            if not self.subscription.wildcard:
+                self.forget(name)
+
+    def forget(self, name: str) -> None:
+        """Drop what is kept about a name that is no longer asked for."""
+        self.held.pop(name, None)
+        self.dirty.discard(name)
+        self.asked.discard(name)
+        self.blocked.pop(name, None)
+        self.leaving.pop(name, None)
+        self.refusals.pop(name, None)

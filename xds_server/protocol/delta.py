@@ -1,0 +1,128 @@
+"""One resource type in the incremental variant."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from xds_server.protocol.channel import Channel, Flight, Gate
+from xds_server.protocol.message import Event, Request
+from xds_server.snapshot import Resource, View
+
+
+class DeltaChannel(Channel):
+    """Sends what changed and names what is gone; a name asked for that does not exist is called removed.
+
+    https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol#incremental-xds
+    """
+
+    told_what_is_held = True
+
+    def __init__(self, type_url: str) -> None:
+        super().__init__(type_url)
+        self._initial: dict[str, str] = {}
+        self._owed: set[str] = set()
+        """Removals to ride on the next response: the client may hold the names, or not."""
+
+    def open(self, request: Request, *, trust: bool, unsettled: Collection[str] = ()) -> None:
+        """Take the first request of this type on the stream, whatever nonce or error it carries.
+
+        `trust`: believe what the client says it holds. `unsettled`: names to send although it holds them.
+        """
+        self.subscription.update(request.subscribe, request.unsubscribe, first=True)
+        self.fresh = True
+        if trust:
+            self._initial = dict(request.initial_versions)
+        self.dirty |= self.subscription.names
+        self.asked |= self.subscription.names - self._initial.keys()
+        self.ask(unsettled)
+
+    def take(self, request: Request, now: float) -> Event | None:
+        """Take any later request: an answer if it carries the nonce in flight, and always the
+        subscription."""
+        event = None
+        if request.nonce and self.flight is not None and request.nonce == self.flight.nonce:
+            event = self.settle(request.error, "", now)
+        change = self.subscription.update(request.subscribe, request.unsubscribe, first=False)
+        self.apply(change)
+        # Dropping a name under a wildcard must be answered: the client no longer knows whether it has it.
+        self.ask(change.dropped)
+        return event
+
+    def make(self, view: View, gate: Gate, nonce: str, now: float) -> Flight | None:
+        """Collect changed resources and removed names."""
+        empty_is_news = self.fresh and self.subscription.wildcard and not self._initial
+        if self.fresh:
+            self._survey(view)
+        sent: dict[str, Resource] = {}
+        removed: set[str] = set()
+        work, self.dirty = self.dirty, set()
+        for name in work:
+            resource = view.get(self.type_url, name) if self.subscription.wants(name) else None
+            if resource is not None:
+                self._consider(resource, gate, now, sent)
+            elif name in self.asked and name not in self.leaving:
+                removed.add(name)
+            elif name in self.held or name in self.refusals:
+                self.leaving.setdefault(name, None)
+            else:
+                self.blocked.pop(name, None)
+        removed |= gate.released(self, now)
+        if not (sent or removed or (empty_is_news and not self.blocked)):
+            return None
+        removed |= self._owed - sent.keys()
+        self._owed.clear()
+        for name in removed:
+            self.leaving.pop(name, None)
+        self.asked -= sent.keys() | removed
+        return Flight(nonce, str(view.generation), sent, tuple(sorted(removed)), frozenset(sent), now)
+
+    def _consider(self, resource: Resource, gate: Gate, now: float, sent: dict[str, Resource]) -> None:
+        name = resource.name
+        self.leaving.pop(name, None)
+        if not self.news(name, resource):
+            self.blocked.pop(name, None)
+        elif gate.blocks(self, resource, now):
+            self.blocked.setdefault(name, now)
+        else:
+            self.blocked.pop(name, None)
+            sent[name] = resource
+
+    def _survey(self, view: View) -> None:
+        """Compare what the client says it holds with what there is."""
+        for name, version in self._initial.items():
+            resource = view.get(self.type_url, name)
+            known = resource is not None and resource.version == version
+            if self.subscription.wants(name):
+                self.held[name] = resource if known else None
+                if not known:
+                    self.dirty.add(name)
+        self._initial = {}
+        if self.subscription.wildcard:
+            self.dirty.update(
+                resource.name
+                for resource in view.resources(self.type_url)
+                if self.held.get(resource.name) is not resource
+            )
+
+    def accept(self, flight: Flight) -> None:
+        """The client holds what was sent, as far as it still asks for it, and no longer what was removed."""
+        for name, resource in flight.sent.items():
+            self.refusals.pop(name, None)
+            if self.subscription.wants(name):
+                self.held[name] = resource
+        for name in flight.removed:
+            self.held.pop(name, None)
+            self.refusals.pop(name, None)
+
+    def spare(self, flight: Flight, innocent: Collection[str]) -> None:
+        """Send the rest once more: Envoy may have stopped at the bad one, and does not count the others as
+        held."""
+        self._owed.update(flight.removed)
+        self.ask(innocent)
+
+    def forget(self, name: str) -> None:
+        """As `Channel.forget`; the accepted half of a refused response is taken back with the next
+        response."""
+        if name in self.refusals:
+            self._owed.add(name)
+        super().forget(name)

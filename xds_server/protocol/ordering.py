@@ -1,0 +1,171 @@
+"""Make before break, across the types of one stream."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from xds_server.protocol.channel import Channel
+from xds_server.protocol.types import (
+    CLUSTER,
+    ENDPOINT,
+    EXTENSION,
+    LISTENER,
+    REFERRERS,
+    ROUTE,
+    SCOPE,
+    SECRET,
+)
+from xds_server.snapshot import Resource
+
+_REMOVED_AFTER: Final[Mapping[str, tuple[str, ...]]] = {
+    ROUTE: (LISTENER, SCOPE),
+    EXTENSION: (LISTENER,),
+    ENDPOINT: (CLUSTER,),
+    SECRET: (CLUSTER, LISTENER),
+}
+"""Types whose removals wait until the client has settled what refers to them. Clusters have a rule of their
+own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Waits, in seconds."""
+
+    cluster_ack: float = 15.0
+    """How long a route may wait for the acknowledgement of its clusters. Envoy holds it back until the
+    clusters
+    are warm, 15 s at most."""
+    cluster_grace: float = 5.0
+    """How long a cluster stays after the last acknowledged reference to it went."""
+
+
+class Ordering:
+    """Decides what waits, from the state of all types of a stream.
+
+    - What refers to a cluster (`Resource.needs`) is sent when the client has acknowledged the cluster.
+    Routes are not
+      warmed: one that comes early answers 503.
+    - A cluster is taken away when nothing that refers to it is held, in flight or refused any more, and a
+    grace
+      period after.
+    - Other removals wait until the types that refer to theirs are quiet.
+
+    No wait for an acknowledgement is without bound, except removals, which a silent client can do without.
+    """
+
+    def __init__(self, channels: Mapping[str, Channel], timing: Timing) -> None:
+        self._channels = channels
+        self._timing = timing
+
+    def blocks(self, channel: Channel, resource: Resource, now: float) -> bool:
+        """Say whether a resource must wait for a cluster that it refers to."""
+        if not resource.needs:
+            return False
+        clusters = self._channels.get(CLUSTER)
+        if clusters is None:
+            return False
+        overdue = now >= self._patience(channel.blocked.get(resource.name, now))
+        return any(self._absent(clusters, channel, resource, name, overdue) for name in resource.needs)
+
+    def _absent(
+        self, clusters: Channel, channel: Channel, resource: Resource, name: str, overdue: bool
+    ) -> bool:
+        if name in clusters.held or not clusters.subscription.wants(name):
+            return False
+        on_its_way = (
+            clusters.fresh
+            or name in clusters.dirty
+            or (clusters.flight is not None and name in clusters.flight.sent)
+        )
+        if on_its_way:
+            return not overdue
+        # A refused cluster holds back what is to replace something good, but not a first answer: routes to
+        # the other
+        # clusters in it are better than none.
+        return name in clusters.refusals and channel.held.get(resource.name) is not None
+
+    def released(self, channel: Channel, now: float) -> frozenset[str]:
+        """Return those of `channel.leaving` whose time has come."""
+        if not channel.leaving:
+            return frozenset()
+        if channel.type_url == CLUSTER:
+            return self._released_clusters(channel, now)
+        waits_for = _REMOVED_AFTER.get(channel.type_url, ())
+        if all(other.quiet for each in waits_for if (other := self._channels.get(each)) is not None):
+            return frozenset(channel.leaving)
+        return frozenset()
+
+    def _released_clusters(self, channel: Channel, now: float) -> frozenset[str]:
+        pinned = self._pinned()
+        released = set()
+        for name, free_since in channel.leaving.items():
+            if pinned is None or name in pinned:
+                channel.leaving[name] = None
+                continue
+            since = now if free_since is None else free_since
+            channel.leaving[name] = since
+            if now - since >= self._timing.cluster_grace:
+                released.add(name)
+        return frozenset(released)
+
+    def _pinned(self) -> set[str] | None:
+        """Return the clusters that something unsettled may still refer to; `None`: it might be any."""
+        pinned: set[str] = set()
+        for type_url in REFERRERS:
+            channel = self._channels.get(type_url)
+            if channel is None:
+                continue
+            if channel.fresh or channel.parked:
+                return None
+            unsettled = (
+                channel.dirty | channel.blocked.keys() | channel.leaving.keys() | channel.refusals.keys()
+            )
+            flight = channel.flight
+            if flight is not None:
+                unsettled |= flight.sent.keys() | set(flight.removed)
+                for resource in flight.sent.values():
+                    pinned.update(resource.needs)
+            for refusal in channel.refusals.values():
+                pinned.update(refusal.resource.needs)
+            for name in unsettled:
+                held = channel.held.get(name)
+                if held is not None:
+                    pinned.update(held.needs)
+                elif name in channel.held or not channel.told_what_is_held:
+                    return None
+        return pinned
+
+    def settled_clusters(self) -> None:
+        """After an answer to clusters: have everything that waited for them looked at again."""
+        for type_url in REFERRERS:
+            channel = self._channels.get(type_url)
+            if channel is not None:
+                channel.unblock(channel.blocked)
+
+    def expire(self, now: float) -> None:
+        """Have what waited long enough looked at again."""
+        for channel in self._channels.values():
+            channel.unblock([name for name, since in channel.blocked.items() if now >= self._patience(since)])
+
+    def _patience(self, since: float) -> float:
+        """Return until when something blocked waits, counted from the clusters in flight if they went later."""
+        clusters = self._channels.get(CLUSTER)
+        sent = clusters.flight.at if clusters is not None and clusters.flight is not None else since
+        return max(since, sent) + self._timing.cluster_ack
+
+    def next_deadline(self, now: float) -> float | None:
+        """Return when, after `now`, something that waits will have waited long enough, if ever."""
+        deadlines = [
+            self._patience(since)
+            for channel in self._channels.values()
+            if channel.flight is None
+            for since in channel.blocked.values()
+        ]
+        clusters = self._channels.get(CLUSTER)
+        if clusters is not None and clusters.flight is None:
+            deadlines += [
+                since + self._timing.cluster_grace for since in clusters.leaving.values() if since is not None
+            ]
+        return min((each for each in deadlines if each > now), default=None)

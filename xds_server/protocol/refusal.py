@@ -1,0 +1,45 @@
+"""A refusal (NACK): which resource, in whose words, since when."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from xds_server.snapshot import Resource
+
+_DEBUG_MARKER = re.compile(r"goo\.gle/debug\w*")
+_IN_A_NAME = r"[\w./-]"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A resource that a client refused. It keeps its last accepted version until the content changes."""
+
+    resource: Resource
+    text: str
+    """The client's words, without their random markers."""
+    since: float
+    """When, on the clock given to the state machine."""
+    named: bool = True
+    """Whether the client named it; otherwise it was one of several in the response, any of which may be at
+    fault."""
+
+
+def clean(text: str) -> str:
+    """Take protobuf's randomised debug markers and blanks out of an error text, so that equal errors are
+    equal.
+
+    https://protobuf.dev/news/2024-12-04/ (debug output is redacted and deliberately unstable)
+    """
+    return " ".join(_DEBUG_MARKER.sub(" ", text).split())
+
+
+def culprits(text: str, names: Iterable[str]) -> frozenset[str]:
+    """Return those of `names` that an error text mentions as a whole word; empty when it mentions none."""
+    return frozenset(name for name in names if name and name in text and _mentions(text, name))
+
+
+def _mentions(text: str, name: str) -> bool:
+    # A name may end a sentence: a full stop after it counts as part of a longer name only if more follows.
+    return re.search(rf"(?<!{_IN_A_NAME}){re.escape(name)}(?!\.?[\w/-])", text) is not None

@@ -1,0 +1,182 @@
+"""One resource type in the state-of-the-world variant."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from xds_server.protocol.channel import Channel, Flight, Gate
+from xds_server.protocol.message import Event, Request
+from xds_server.protocol.types import CLUSTER, LISTENER, WILDCARD
+from xds_server.snapshot import Resource, View
+from xds_server.snapshot.view import version_of
+
+_EACH_ALONE = frozenset({CLUSTER, LISTENER})
+"""Types of which Envoy applies the good resources of a response that it refuses."""
+
+
+class SotwChannel(Channel):
+    """Sends the full set of CDS, LDS and SRDS, where absence means removal, and only changed resources of
+    the others.
+
+    https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol#state-of-the-world
+    """
+
+    told_what_is_held = False
+
+    def __init__(self, type_url: str) -> None:
+        super().__init__(type_url)
+        self._full = type_url in WILDCARD
+        self._each_alone = type_url in _EACH_ALONE
+        self._initial_version = ""
+
+    def open(self, request: Request) -> None:
+        """Take the first request of this type on the stream, whatever nonce or error it carries."""
+        self.subscription.replace(request.names)
+        self._initial_version = request.version
+        self.accepted_version = request.version
+        self.fresh = self._full and bool(self.subscription.wildcard or self.subscription.names)
+        self.ask(self.subscription.names)
+
+    def take(self, request: Request, now: float) -> Event | None:
+        """Take any later request; one with a stale nonce is as if it had not come."""
+        if request.nonce and self.nonce and request.nonce != self.nonce:
+            return None
+        event = None
+        answers = bool(request.nonce) and self.flight is not None
+        if answers:
+            event = self.settle(request.error, request.version, now)
+        change = self.subscription.replace(request.names)
+        self.apply(change)
+        if not (answers or change or self._full or request.error is not None or self.flight):
+            # Not an answer and nothing new in it: Envoy asks once more, for a cluster that is warming.
+            self.ask(self.subscription.names)
+        return event
+
+    def make(self, view: View, gate: Gate, nonce: str, now: float) -> Flight | None:
+        """Collect the full set, or the changed resources."""
+        return self._whole(view, gate, nonce, now) if self._full else self._some(view, gate, nonce, now)
+
+    def _some(self, view: View, gate: Gate, nonce: str, now: float) -> Flight | None:
+        sent: dict[str, Resource] = {}
+        work, self.dirty = self.dirty, set()
+        for name in work:
+            resource = view.get(self.type_url, name) if self.subscription.wants(name) else None
+            if resource is None:
+                # Absence says nothing in these types, so there is nothing to send; it is sent when it comes.
+                self.held.pop(name, None)
+                self.blocked.pop(name, None)
+            elif not self.news(name, resource):
+                self.blocked.pop(name, None)
+            elif gate.blocks(self, resource, now):
+                self.blocked.setdefault(name, now)
+            else:
+                self.blocked.pop(name, None)
+                sent[name] = resource
+        self.asked -= sent.keys()
+        if not sent:
+            return None
+        return Flight(nonce, view.version(self.type_url), sent, (), frozenset(sent), now)
+
+    def _whole(self, view: View, gate: Gate, nonce: str, now: float) -> Flight | None:
+        if self._unchanged_since_before(view):
+            self.dirty.clear()
+            return None
+        first = self.fresh or self.parked
+        due = first
+        work, self.dirty = self.dirty, set()
+        for name in work:
+            resource = view.get(self.type_url, name) if self.subscription.wants(name) else None
+            if resource is not None:
+                self.leaving.pop(name, None)
+                due |= self._ready(resource, gate, now)
+                continue
+            self.refusals.pop(name, None)
+            self.blocked.pop(name, None)
+            if name in self.held:
+                self.leaving.setdefault(name, None)
+            else:
+                due |= name in self.asked
+        for name in gate.released(self, now):
+            del self.leaving[name]
+            due = True
+        if not due:
+            return None
+        sent = self._set(view, gate, now)
+        # Without what is blocked, the first full set would take things from the client that it has from
+        # before.
+        self.parked = first and any(name not in sent for name in self.blocked)
+        if self.parked:
+            return None
+        self.asked.clear()
+        changed = frozenset(name for name, resource in sent.items() if self.news(name, resource))
+        return Flight(nonce, version_of(sent.values()), sent, (), changed, now)
+
+    def _unchanged_since_before(self, view: View) -> bool:
+        """Say whether a client comes back with exactly what there is: then there is nothing to tell it."""
+        version, self._initial_version = self._initial_version, ""
+        pure = self.subscription.wildcard and not self.subscription.names
+        if not (self.fresh and pure and version and version == view.version(self.type_url)):
+            return False
+        self.held = {resource.name: resource for resource in view.resources(self.type_url)}
+        return True
+
+    def _ready(self, resource: Resource, gate: Gate, now: float) -> bool:
+        """Say whether a changed resource may be in the next set with its new bytes."""
+        if not self.news(resource.name, resource):
+            self.blocked.pop(resource.name, None)
+            return False
+        if gate.blocks(self, resource, now):
+            self.blocked.setdefault(resource.name, now)
+            return False
+        self.blocked.pop(resource.name, None)
+        return True
+
+    def _set(self, view: View, gate: Gate, now: float) -> dict[str, Resource]:
+        """Collect the full set: what waits, was refused or is leaving stays as the client has it.
+
+        What was refused and has no accepted version on this stream is sent as it is: the client may hold a
+        version from before, which a set without that name would take from it.
+        """
+        if self.subscription.wildcard:
+            chosen = {resource.name: resource for resource in view.resources(self.type_url)}
+        else:
+            found = (view.get(self.type_url, name) for name in self.subscription.names)
+            chosen = {resource.name: resource for resource in found if resource is not None}
+        for name, resource in list(chosen.items()):
+            refusal = self.refusals.get(name)
+            if refusal is not None and refusal.resource.version == resource.version:
+                if name in self.held or (refusal.named and not self._each_alone):
+                    self._keep(name, chosen)
+            elif resource.needs and self.news(name, resource) and not self._ready(resource, gate, now):
+                self._keep(name, chosen)
+        for name in self.leaving:
+            self._keep(name, chosen)
+        return chosen
+
+    def _keep(self, name: str, chosen: dict[str, Resource]) -> None:
+        held = self.held.get(name)
+        if held is None:
+            chosen.pop(name, None)
+        else:
+            chosen[name] = held
+
+    def accept(self, flight: Flight) -> None:
+        """The client holds what was sent: in the types with full sets nothing else."""
+        for name in [name for name in self.refusals if name in flight.sent]:
+            kept = self.held.get(name)
+            if kept is None or kept.version != flight.sent[name].version:
+                del self.refusals[name]
+        wanted = {name: r for name, r in flight.sent.items() if self.subscription.wants(name)}
+        if self._full:
+            self.held = dict(wanted)
+        else:
+            self.held.update(wanted)
+
+    def spare(self, flight: Flight, innocent: Collection[str]) -> None:
+        """Where Envoy applies each resource for itself the rest is held; elsewhere it is sent once more."""
+        if not self._each_alone:
+            self.ask(innocent)
+            return
+        for name in self.held.keys() - flight.sent.keys():
+            del self.held[name]
+        self.held.update({name: flight.sent[name] for name in innocent})
