@@ -87,7 +87,9 @@ def describe_message(cls: type[Message]) -> tuple[DescriptorProto, set[type[Any]
             for index, (part, part_meta) in enumerate(zip(("key", "value"), meta.map_meta, strict=True)):
                 kind = part_meta.unwrap() if part_meta.unwrap else cls._cls_for(field, index=index)
                 used |= _fill(entry.field.add(name=part, number=index + 1), part_meta.proto_type, kind)
-            target = described.field.add(name=name, number=meta.number, label=FieldDescriptorProto.LABEL_REPEATED)
+            target = described.field.add(
+                name=name, number=meta.number, label=FieldDescriptorProto.LABEL_REPEATED
+            )
             target.type = FieldDescriptorProto.TYPE_MESSAGE
             target.type_name = f".{full_name(cls)}.{entry.name}"
             continue
@@ -101,7 +103,8 @@ def describe_message(cls: type[Message]) -> tuple[DescriptorProto, set[type[Any]
                 oneofs[meta.group] = len(oneofs)
                 described.oneof_decl.add(name=meta.group)
             target.oneof_index = oneofs[meta.group]
-    for field, meta in _fields(cls):  # proto3 `optional` is a oneof of one, and those stand after the real ones
+    # proto3 `optional` is a oneof of one, and those stand after the real ones.
+    for _, meta in _fields(cls):
         if meta.optional and not meta.group and not meta.repeated and meta.proto_type != "message":
             target = next(each for each in described.field if each.number == meta.number)
             target.oneof_index = len(described.oneof_decl)
@@ -111,7 +114,7 @@ def describe_message(cls: type[Message]) -> tuple[DescriptorProto, set[type[Any]
 
 
 def _fields(cls: type[Message]) -> Iterator[tuple[dataclasses.Field[Any], FieldMetadata]]:
-    for field in dataclasses.fields(cls):
+    for field in dataclasses.fields(cls):  # type: ignore[arg-type]  # generated as a dataclass
         yield field, FieldMetadata.get(field)
 
 

@@ -1,0 +1,47 @@
+"""The access log: one JSON line per request on Envoy's standard output, with the decision in it."""
+
+from __future__ import annotations
+
+from envoy_data_plane.envoy.config.accesslog.v3 import AccessLog
+from envoy_data_plane.envoy.config.core.v3 import SubstitutionFormatString
+from envoy_data_plane.envoy.extensions.access_loggers.stream.v3 import StdoutAccessLog
+from envoy_data_plane.google.protobuf import Any
+
+from .encode import struct
+from .names import (
+    ENVIRONMENT_HEADER,
+    ERROR_HEADER,
+    REVISION_HEADER,
+)
+
+# No header that may hold a credential, and no query string: prompts end up there.
+_FIELDS = {
+    "time": "%START_TIME%",
+    "request_id": "%REQ(X-REQUEST-ID)%",
+    "method": "%REQ(:METHOD)%",
+    "path": "%PATH(NQ:ORIG)%",
+    "protocol": "%PROTOCOL%",
+    "status": "%RESPONSE_CODE%",
+    "flags": "%RESPONSE_FLAGS%",
+    "details": "%RESPONSE_CODE_DETAILS%",
+    "error": f"%RESP({ERROR_HEADER})%",
+    "environment": f"%REQ({ENVIRONMENT_HEADER})%",
+    "revision": f"%REQ({REVISION_HEADER})%",
+    "cluster": "%UPSTREAM_CLUSTER%",
+    "region": "%UPSTREAM_METADATA(fairlead:region)%",
+    "upstream": "%UPSTREAM_HOST%",
+    "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
+    "duration_ms": "%DURATION%",
+    "first_byte_ms": "%RESPONSE_DURATION%",
+    "bytes_received": "%BYTES_RECEIVED%",
+    "bytes_sent": "%BYTES_SENT%",
+    "client": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
+}
+
+
+def compile_access_log() -> list[AccessLog]:
+    """The connection manager's access loggers."""
+    text = SubstitutionFormatString(json_format=struct(_FIELDS), omit_empty_values=True)
+    return [
+        AccessLog(name="envoy.access_loggers.stdout", typed_config=Any.pack(StdoutAccessLog(log_format=text)))
+    ]

@@ -1,0 +1,119 @@
+"""The bootstrap of a fleet member: who it is, where the control plane is, and the bounds of the process."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from google.protobuf.json_format import MessageToDict, ParseDict
+
+from xds_server.wire import descriptor_pool, message_class
+
+CONTROL_PLANE = "fairlead-control-plane"
+_HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_CONNECTIONS = "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"
+
+Variant = Literal["delta", "sotw"]
+
+
+def compile_bootstrap(
+    *,
+    node: str,
+    gateway: str,
+    region: str,
+    xds: tuple[str, int],
+    admin: tuple[str, int],
+    variant: Variant = "delta",
+    connections: int = 50_000,
+) -> dict[str, Any]:
+    """The bootstrap as a JSON object, as Envoy reads it.
+
+    ``node`` is unique in the fleet; ``gateway`` and ``region`` say what the node is sent. ``xds`` and ``admin`` are
+    host and port. ``connections`` bounds the client connections of the process, for which Envoy has no limit by
+    default. Raises ``google.protobuf.json_format.ParseError`` if a value does not fit the schema.
+    """
+    bootstrap = {
+        "node": {"id": node, "cluster": gateway, "locality": {"region": region}},
+        "admin": {"address": _address(admin)},
+        "dynamic_resources": {
+            "ads_config": {
+                "api_type": "DELTA_GRPC" if variant == "delta" else "GRPC",
+                "transport_api_version": "V3",
+                "grpc_services": [{"envoy_grpc": {"cluster_name": CONTROL_PLANE}}],
+                "set_node_on_first_message_only": True,
+            },
+            "lds_config": {"ads": {}, "resource_api_version": "V3"},
+            "cds_config": {"ads": {}, "resource_api_version": "V3"},
+        },
+        "static_resources": {"clusters": [_control_plane(xds)]},
+        "stats_config": {"stats_matcher": {"inclusion_list": {"patterns": [*_STATS, *_CLUSTER_STATS]}}},
+        "overload_manager": {
+            "resource_monitors": [
+                {
+                    "name": "envoy.resource_monitors.global_downstream_max_connections",
+                    "typed_config": {
+                        "@type": f"type.googleapis.com/{_CONNECTIONS}",
+                        "max_active_downstream_connections": connections,
+                    },
+                }
+            ]
+        },
+    }
+    message = ParseDict(
+        bootstrap, message_class("envoy.config.bootstrap.v3.Bootstrap")(), descriptor_pool=descriptor_pool()
+    )
+    plain: dict[str, Any] = MessageToDict(
+        message, preserving_proto_field_name=True, descriptor_pool=descriptor_pool()
+    )
+    return plain
+
+
+# Statistics are most of what a cluster costs in Envoy's memory; these are what an operator needs.
+_STATS = tuple(
+    {"prefix": prefix}
+    for prefix in (
+        "cluster_manager.",
+        "control_plane.",
+        "extension_config_discovery.",
+        "http.",
+        "listener.",
+        "listener_manager.",
+        "overload.",
+        "sds.",
+        "server.",
+        f"cluster.{CONTROL_PLANE}.",
+    )
+)
+_CLUSTER_STATS = tuple(
+    {"suffix": suffix}
+    for suffix in (
+        ".init_fetch_timeout",
+        ".membership_healthy",
+        ".update_rejected",
+        ".upstream_cx_connect_fail",
+        ".upstream_rq_5xx",
+        ".upstream_rq_total",
+    )
+)
+
+
+def _control_plane(xds: tuple[str, int]) -> dict[str, Any]:
+    # Keepalive finds a control plane that went away without a word; the stream is then opened anew.
+    keepalive = {"interval": "30s", "timeout": "5s"}
+    options = {"explicit_http_config": {"http2_protocol_options": {"connection_keepalive": keepalive}}}
+    return {
+        "name": CONTROL_PLANE,
+        "type": "STRICT_DNS",
+        "dns_lookup_family": "V4_PREFERRED",
+        "connect_timeout": "2s",
+        "load_assignment": {
+            "cluster_name": CONTROL_PLANE,
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _address(xds)}}]}],
+        },
+        "typed_extension_protocol_options": {
+            _HTTP_OPTIONS: {"@type": f"type.googleapis.com/{_HTTP_OPTIONS}", **options}
+        },
+    }
+
+
+def _address(at: tuple[str, int]) -> dict[str, Any]:
+    return {"socket_address": {"address": at[0], "port_value": at[1]}}

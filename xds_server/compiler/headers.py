@@ -1,0 +1,87 @@
+"""Headers: what a client may not send, what a model is told, and what a model may not pretend."""
+
+from __future__ import annotations
+
+from envoy_data_plane.envoy.config.common.mutation_rules.v3 import HeaderMutation, HeaderMutationRemoveOnMatch
+from envoy_data_plane.envoy.config.core.v3 import (
+    HeaderValue,
+    HeaderValueOption,
+    HeaderValueOptionHeaderAppendAction,
+    TypedExtensionConfig,
+)
+from envoy_data_plane.envoy.extensions.filters.http.header_mutation.v3 import HeaderMutation as MutationFilter
+from envoy_data_plane.envoy.extensions.filters.http.header_mutation.v3 import Mutations
+from envoy_data_plane.envoy.extensions.filters.http.router.v3 import Router
+from envoy_data_plane.envoy.extensions.filters.http.upstream_codec.v3 import UpstreamCodec
+from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import HttpFilter
+from envoy_data_plane.envoy.extensions.http.early_header_mutation.header_mutation.v3 import (
+    HeaderMutation as EarlyHeaderMutation,
+)
+from envoy_data_plane.envoy.type.matcher.v3 import StringMatcher
+from envoy_data_plane.google.protobuf import Any
+
+from .names import (
+    ENDPOINT_METADATA,
+    ENVIRONMENT_HEADER,
+    ERROR_HEADER,
+    MODEL_HEADER,
+    PATH_HEADER,
+    PREFIX_HEADER,
+    REGION_HEADER,
+    REVISION_HEADER,
+)
+
+# The workspace header is not among them: a client may repeat the workspace, and the request guard compares it.
+_INTERNAL = (
+    PATH_HEADER,
+    MODEL_HEADER,
+    ENVIRONMENT_HEADER,
+    REVISION_HEADER,
+    REGION_HEADER,
+    PREFIX_HEADER,
+    ERROR_HEADER,
+)
+
+
+def early_mutation() -> TypedExtensionConfig:
+    """What happens to a request's headers before anything reads them, the choice of the route included.
+
+    Headers that a client could forge go (Envoy's own ``x-envoy-*`` would steer retries and timeouts), and the
+    normalised path without its query is copied to where the scope key is cut from.
+    """
+    forged = HeaderMutationRemoveOnMatch(key_matcher=StringMatcher(prefix="x-envoy-"))
+    mutations = [
+        HeaderMutation(remove_on_match=forged),
+        *(HeaderMutation(remove=name) for name in _INTERNAL),
+        _set(PATH_HEADER, "%PATH(NQ:PATH)%"),
+    ]
+    config = Any.pack(EarlyHeaderMutation(mutations=mutations))
+    return TypedExtensionConfig(name="envoy.http.early_header_mutation.header_mutation", typed_config=config)
+
+
+def internal_mutation() -> MutationFilter:
+    """Takes the internal headers out of what goes to the model."""
+    return MutationFilter(mutations=Mutations(request_mutations=[HeaderMutation(remove=PATH_HEADER)]))
+
+
+def router() -> Router:
+    """The router, which tells the chosen backend its region and takes our error mark out of its answer."""
+    region = _set(REGION_HEADER, f"%UPSTREAM_METADATA({ENDPOINT_METADATA}:region)%")
+    mutations = Mutations(
+        request_mutations=[region], response_mutations=[HeaderMutation(remove=ERROR_HEADER)]
+    )
+    backend = Any.pack(MutationFilter(mutations=mutations))
+    return Router(
+        suppress_envoy_headers=True,
+        upstream_http_filters=[
+            HttpFilter(name="fairlead.backend", typed_config=backend),
+            HttpFilter(name="envoy.filters.http.upstream_codec", typed_config=Any.pack(UpstreamCodec())),
+        ],
+    )
+
+
+def _set(name: str, value: str) -> HeaderMutation:
+    action = HeaderValueOptionHeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD
+    return HeaderMutation(
+        append=HeaderValueOption(header=HeaderValue(key=name, value=value), append_action=action)
+    )

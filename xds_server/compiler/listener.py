@@ -1,0 +1,164 @@
+"""Listeners: one per gateway listener, each a connection manager with the filters in their one right order.
+
+Credentials → authentication → membership → request guard → access → router. What changes with issuers and workspaces
+comes over ECDS, so that a new issuer or key drains no listener. Nothing that protects by route may stand before the
+route is known.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import betterproto2
+from envoy_data_plane.envoy.config.core.v3 import (
+    Address,
+    ExtensionConfigSource,
+    Http1ProtocolOptions,
+    Http2ProtocolOptions,
+    HttpProtocolOptions,
+    SocketAddress,
+    TransportSocket,
+)
+from envoy_data_plane.envoy.config.listener.v3 import (
+    Filter,
+    FilterChain,
+    FilterChainMatch,
+    Listener,
+    ListenerFilter,
+)
+from envoy_data_plane.envoy.extensions.filters.http.rbac.v3 import Rbac
+from envoy_data_plane.envoy.extensions.filters.listener.tls_inspector.v3 import TlsInspector
+from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import (
+    HttpConnectionManager,
+    HttpConnectionManagerCodecType,
+    HttpConnectionManagerPathWithEscapedSlashesAction,
+    HttpConnectionManagerUpgradeConfig,
+    HttpFilter,
+)
+from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import (
+    CommonTlsContext,
+    DownstreamTlsContext,
+    SdsSecretConfig,
+)
+from envoy_data_plane.google.protobuf import Any
+
+from xds_server.graph import Edge
+from xds_server.policy import Listener as ListenerSpec
+from xds_server.snapshot import Resource
+
+from .access_log import compile_access_log
+from .encode import ads_source, encode_typed
+from .headers import early_mutation, internal_mutation, router
+from .local_reply import compile_local_reply
+from .names import (
+    ACCESS,
+    AUTHENTICATION,
+    CREDENTIALS,
+    INTERNAL_HEADERS,
+    MEMBERSHIP,
+    REQUEST,
+    ROUTER,
+    name_certificate,
+)
+from .request import compile_request_guard
+from .scope_key import scoped_routes
+
+_ESCAPED_SLASHES = {
+    "reject": HttpConnectionManagerPathWithEscapedSlashesAction.REJECT_REQUEST,
+    "keep": HttpConnectionManagerPathWithEscapedSlashesAction.KEEP_UNCHANGED,
+}
+# Streams of tokens: small windows bound what a slow reader can make Envoy hold.
+_STREAM_WINDOW = 256 * 1024
+_CONNECTION_WINDOW = 1024 * 1024
+_RBAC = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC"
+_JWT = "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication"
+
+
+def compile_listener(edge: Edge, listener: ListenerSpec) -> Resource:
+    """The Envoy listener of one gateway listener."""
+    manager = Filter(name="http", typed_config=Any.pack(_connection_manager(edge, listener)))
+    chain = FilterChain(filters=[manager])
+    filters = []
+    if listener.tls is not None:
+        chain.transport_socket = _tls(name_certificate(edge.name, listener.name))
+        if listener.hostnames:
+            chain.filter_chain_match = FilterChainMatch(server_names=list(listener.hostnames))
+            inspector = Any.pack(TlsInspector())
+            filters = [ListenerFilter(name="envoy.filters.listener.tls_inspector", typed_config=inspector)]
+    name = f"{edge.name}/{listener.name}"
+    message = Listener(
+        name=name,
+        address=Address(socket_address=SocketAddress(address=listener.address, port_value=listener.port)),
+        listener_filters=filters,
+        filter_chains=[chain],
+        per_connection_buffer_limit_bytes=_CONNECTION_WINDOW,
+    )
+    return encode_typed(message, name, str(edge.gateway.origin))
+
+
+def _connection_manager(edge: Edge, listener: ListenerSpec) -> HttpConnectionManager:
+    spec = edge.gateway.spec
+    return HttpConnectionManager(
+        stat_prefix=listener.name,
+        codec_type=HttpConnectionManagerCodecType.AUTO,
+        scoped_routes=scoped_routes(),
+        http_filters=_filters(edge, listener),
+        local_reply_config=compile_local_reply(),
+        access_log=compile_access_log(),
+        early_header_mutation_extensions=[early_mutation()],
+        upgrade_configs=[HttpConnectionManagerUpgradeConfig(upgrade_type="websocket")],
+        # What the scope key, the membership check and the routes look at is one and the same normalised path.
+        normalize_path=True,
+        merge_slashes=True,
+        path_with_escaped_slashes_action=_ESCAPED_SLASHES[spec.paths.encoded_slashes],
+        # An edge: no client is trusted to say who it is or which request this is. `internal_address_config` stays
+        # unset: an empty one would trust private addresses.
+        use_remote_address=True,
+        always_set_request_id_in_response=True,
+        stream_idle_timeout=_seconds(spec.timeouts.idle),
+        request_headers_timeout=_seconds(spec.timeouts.headers),
+        drain_timeout=_seconds(spec.timeouts.drain),
+        common_http_protocol_options=HttpProtocolOptions(max_stream_duration=_seconds(spec.timeouts.total)),
+        http_protocol_options=Http1ProtocolOptions(),
+        http2_protocol_options=Http2ProtocolOptions(
+            max_concurrent_streams=spec.limits.concurrent_streams,
+            initial_stream_window_size=_STREAM_WINDOW,
+            initial_connection_window_size=_CONNECTION_WINDOW,
+        ),
+        max_request_headers_kb=spec.limits.request_headers_kib,
+    )
+
+
+def _filters(edge: Edge, listener: ListenerSpec) -> list[HttpFilter]:
+    return [
+        _discovered(CREDENTIALS, _RBAC),
+        _discovered(AUTHENTICATION, _JWT),
+        _discovered(MEMBERSHIP, _RBAC),
+        _filter(REQUEST, compile_request_guard(edge, listener)),
+        # Empty: every endpoint's routes bring its own rules, and without a route there is nothing to reach.
+        _filter(ACCESS, Rbac()),
+        _filter(INTERNAL_HEADERS, internal_mutation()),
+        _filter(ROUTER, router()),
+    ]
+
+
+def _filter(name: str, config: betterproto2.Message) -> HttpFilter:
+    return HttpFilter(name=name, typed_config=Any.pack(config))
+
+
+def _discovered(name: str, type_url: str) -> HttpFilter:
+    source = ExtensionConfigSource(config_source=ads_source(), type_urls=[type_url])
+    return HttpFilter(name=name, config_discovery=source)
+
+
+def _tls(secret: str) -> TransportSocket:
+    certificate = SdsSecretConfig(name=secret, sds_config=ads_source())
+    common = CommonTlsContext(
+        alpn_protocols=["h2", "http/1.1"], tls_certificate_sds_secret_configs=[certificate]
+    )
+    context = DownstreamTlsContext(common_tls_context=common)
+    return TransportSocket(name="envoy.transport_sockets.tls", typed_config=Any.pack(context))
+
+
+def _seconds(value: float) -> timedelta:
+    return timedelta(seconds=value)

@@ -1,0 +1,65 @@
+"""Endpoints of a revision as one region sees them: its places by priority, the nearest allowed one first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xds_server.graph import Backend, Endpoint, Place, Revision, order_backends
+from xds_server.snapshot import Resource
+from xds_server.wire import message_class
+
+from .encode import encode
+from .names import CLUSTER_LOAD_ASSIGNMENT, ENDPOINT_METADATA, name_cluster
+from .upstream_tls import name_match
+
+
+def compile_assignment(
+    endpoint: Endpoint, environment: str, revision: Revision, origin: Place | None
+) -> Resource:
+    """The revision's ClusterLoadAssignment for nodes in the region that ``origin`` is in."""
+    name = name_cluster(endpoint, environment, revision.name)
+    message = message_class(CLUSTER_LOAD_ASSIGNMENT)(**describe_assignment(name, revision, origin))
+    return encode(message, name, endpoint.origin)
+
+
+def describe_assignment(name: str, revision: Revision, origin: Place | None) -> dict[str, Any]:
+    """The assignment's fields. A revision without a usable backend gives an empty one, which Envoy answers with 503."""
+    return {
+        "cluster_name": name,
+        "endpoints": [
+            {
+                "locality": {"region": tier[0].place.region, "zone": tier[0].place.name},
+                "priority": priority,
+                "lb_endpoints": [_endpoint(revision, backend) for backend in tier],
+            }
+            for priority, tier in enumerate(order_backends(revision, origin))
+        ],
+    }
+
+
+def _endpoint(revision: Revision, backend: Backend) -> dict[str, Any]:
+    address = backend.address
+    endpoint: dict[str, Any] = {
+        "address": {"socket_address": {"address": address.host, "port_value": address.port}},
+    }
+    if not address.is_ip:
+        endpoint["hostname"] = address.authority
+    health: dict[str, Any] = {}
+    if backend.health_port is not None:
+        health["port_value"] = backend.health_port
+    if not backend.health_checked:
+        health["disable_active_health_check"] = True
+    if health:
+        endpoint["health_check_config"] = health
+    facts = {"region": {"string_value": backend.place.region}}
+    if backend.path_prefix:
+        facts["prefix"] = {"string_value": backend.path_prefix}
+    metadata = {ENDPOINT_METADATA: {"fields": facts}}
+    match = name_match(revision, backend)
+    if match is not None:
+        metadata["envoy.transport_socket_match"] = {"fields": {"tls": {"string_value": match}}}
+    return {
+        "endpoint": endpoint,
+        "load_balancing_weight": {"value": backend.weight},
+        "metadata": {"filter_metadata": metadata},
+    }

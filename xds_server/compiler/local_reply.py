@@ -1,0 +1,206 @@
+"""The gateway's own errors: JSON that says so, with a stable code, for whatever Envoy itself refuses.
+
+A model's answers, errors included, never pass through here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from envoy_data_plane.envoy.config.accesslog.v3 import AccessLogFilter, ExtensionFilter, ResponseFlagFilter
+from envoy_data_plane.envoy.config.core.v3 import (
+    HeaderValue,
+    HeaderValueOption,
+    HeaderValueOptionHeaderAppendAction,
+    SubstitutionFormatString,
+)
+from envoy_data_plane.envoy.extensions.access_loggers.filters.cel.v3 import ExpressionFilter
+from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import (
+    LocalReplyConfig,
+    ResponseMapper,
+)
+from envoy_data_plane.google.protobuf import Any
+
+from .authentication import MALFORMED_CREDENTIALS, MANY_CREDENTIALS, NO_ISSUER
+from .encode import struct
+from .names import ERROR_HEADER
+from .request import AMBIGUOUS_ENVIRONMENT, ENCODED_PARAMETER, OTHER_WORKSPACE, UNKNOWN_HOST
+
+_CONTENT_TYPE = "application/json; charset=utf-8"
+_RETRY_AFTER_SECONDS = "1"
+_SET = HeaderValueOptionHeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD
+_SET_IF_ABSENT = HeaderValueOptionHeaderAppendAction.ADD_IF_ABSENT
+
+
+def _denied(*policies: str) -> str:
+    return " || ".join(
+        f"response.code_details == 'rbac_access_denied_matched_policy[{name}]'" for name in policies
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """One error: when (a CEL expression or Envoy's response flags), and what the client is told.
+
+    ``status`` of ``None`` keeps Envoy's.
+    """
+
+    when: str | tuple[str, ...]
+    code: str
+    message: str
+    status: int | None = None
+    retryable: bool = False
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+_CHALLENGE = ("www-authenticate", 'Bearer realm="fairlead"')
+_REFUSAL = ("www-authenticate", 'Bearer realm="fairlead", error="invalid_token"')
+_AGAIN = ("retry-after", _RETRY_AFTER_SECONDS)
+_NO_BACKEND = "No allowed backend of this model can be reached right now."
+
+# The first that holds wins.
+_REPLIES = (
+    _Reply(
+        "response.code_details == 'jwt_authn_access_denied{Jwt_is_missing}'",
+        "AUTHENTICATION_REQUIRED",
+        "Send a bearer token: 'Authorization: Bearer <token>'.",
+        401,
+        headers=(_CHALLENGE,),
+    ),
+    _Reply(
+        "response.code_details.startsWith('jwt_authn_access_denied{Jwks_remote_fetch')",
+        "AUTHENTICATION_UNAVAILABLE",
+        "The issuer's keys cannot be fetched right now, so no token of it can be checked.",
+        503,
+        retryable=True,
+        headers=(_AGAIN,),
+    ),
+    _Reply(
+        _denied(MANY_CREDENTIALS),
+        "AUTHENTICATION_FAILED",
+        "Send one token only: more than one header of this request carries one.",
+        401,
+        headers=(_REFUSAL,),
+    ),
+    _Reply(
+        f"response.code_details.startsWith('jwt_authn_access_denied') || {_denied(MALFORMED_CREDENTIALS, NO_ISSUER)}",
+        "AUTHENTICATION_FAILED",
+        "The token is malformed, expired, or not from an issuer and for an audience that this gateway accepts.",
+        401,
+        headers=(_REFUSAL,),
+    ),
+    _Reply(
+        _denied(AMBIGUOUS_ENVIRONMENT),
+        "BAD_REQUEST",
+        "The query names 'environment' more than once; name it once.",
+        400,
+    ),
+    _Reply(
+        _denied(ENCODED_PARAMETER),
+        "BAD_REQUEST",
+        "Write the query parameter 'environment' without percent-encoding.",
+        400,
+    ),
+    _Reply(
+        f"response.code_details.startsWith('rbac_access_denied_matched_policy[{OTHER_WORKSPACE}-')",
+        "BAD_REQUEST",
+        "A header names another workspace than the path does.",
+        400,
+    ),
+    _Reply(
+        _denied(UNKNOWN_HOST),
+        "MISDIRECTED_REQUEST",
+        "This gateway does not serve the host that the request names.",
+        421,
+    ),
+    _Reply(
+        "response.code_details.startsWith('rbac_access_denied')",
+        "FORBIDDEN",
+        "This token gives no access to this workspace or model.",
+        403,
+    ),
+    _Reply(
+        ("NR",),
+        "MODEL_NOT_FOUND",
+        "No model at this path: expected /{workspace}/models/{model}.",
+        404,
+    ),
+    _Reply(
+        "response.code_details == 'direct_response' && response.code == 404",
+        "DEPLOYMENT_NOT_FOUND",
+        "The model is not deployed in this environment.",
+        404,
+    ),
+    _Reply(
+        ("UT", "SI", "DT", "UMSDR"),
+        "UPSTREAM_TIMEOUT",
+        "The model did not answer in time.",
+        504,
+        retryable=True,
+    ),
+    _Reply(
+        ("UH", "UF", "UO", "NC", "URX", "UC", "UR", "LR", "LH", "UPE"),
+        "UPSTREAM_UNAVAILABLE",
+        _NO_BACKEND,
+        503,
+        retryable=True,
+        headers=(_AGAIN,),
+    ),
+    _Reply("response.code == 429", "RATE_LIMITED", "Too many requests.", retryable=True, headers=(_AGAIN,)),
+    _Reply(
+        "response.code == 503",
+        "OVERLOADED",
+        "The gateway is overloaded.",
+        retryable=True,
+        headers=(_AGAIN,),
+    ),
+    _Reply(
+        "response.code < 500",
+        "BAD_REQUEST",
+        "The gateway cannot accept this request: %RESPONSE_CODE_DETAILS%.",
+    ),
+)
+
+
+def compile_local_reply() -> LocalReplyConfig:
+    """The connection manager's mapping from what Envoy refuses to the answer that a client can act on."""
+    last = _Reply("", "INTERNAL", "The gateway failed: %RESPONSE_CODE_DETAILS%.", retryable=True)
+    return LocalReplyConfig(mappers=[_map(reply) for reply in _REPLIES], body_format=_format(last))
+
+
+def _map(reply: _Reply) -> ResponseMapper:
+    return ResponseMapper(
+        filter=_filter(reply.when),
+        status_code=reply.status,
+        body_format_override=_format(reply),
+        headers_to_add=[
+            # Refusals before the filters (path, codec) carry no id yet: they get one here.
+            _header("x-request-id", "%REQ(X-REQUEST-ID)%", _SET_IF_ABSENT),
+            _header("x-request-id", "%UNIQUE_ID%", _SET_IF_ABSENT),
+            _header(ERROR_HEADER, reply.code, _SET),
+            *(_header(name, value, _SET) for name, value in reply.headers),
+        ],
+    )
+
+
+def _filter(when: str | tuple[str, ...]) -> AccessLogFilter:
+    if isinstance(when, tuple):
+        return AccessLogFilter(response_flag_filter=ResponseFlagFilter(flags=list(when)))
+    expression = Any.pack(ExpressionFilter(expression=when))
+    return AccessLogFilter(extension_filter=ExtensionFilter(name="cel", typed_config=expression))
+
+
+def _format(reply: _Reply) -> SubstitutionFormatString:
+    error = {
+        "code": reply.code,
+        "message": reply.message,
+        "status": "%RESPONSE_CODE%",
+        "retryable": reply.retryable,
+        "origin": "gateway",
+        "request_id": "%RESP(X-REQUEST-ID)%",
+    }
+    return SubstitutionFormatString(json_format=struct({"error": error}), content_type=_CONTENT_TYPE)
+
+
+def _header(name: str, value: str, action: HeaderValueOptionHeaderAppendAction) -> HeaderValueOption:
+    return HeaderValueOption(header=HeaderValue(key=name, value=value), append_action=action)

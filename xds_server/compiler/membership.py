@@ -1,0 +1,54 @@
+"""Membership: a token may only enter a workspace that its claim lists and that trusts its issuer.
+
+One CEL condition for the fleet, no configuration per workspace: foreign and unknown workspaces look the same (403),
+and the answer does not depend on whether a model exists. What grows is only the list of exceptions, where an issuer is
+trusted by some workspaces and not by others.
+"""
+
+from __future__ import annotations
+
+from envoy_data_plane.envoy.config.core.v3 import CelExpressionConfig
+from envoy_data_plane.envoy.config.rbac.v3 import Permission, Policy, Principal, Rbac, RbacAction
+from envoy_data_plane.envoy.extensions.filters.http.rbac.v3 import Rbac as RbacFilter
+from envoy_data_plane.google.api.expr.v1alpha1 import Expr
+
+from xds_server.graph import Authority, Graph
+
+from . import cel
+from .names import JWT_METADATA
+
+
+def compile_membership(graph: Graph) -> RbacFilter:
+    """The RBAC filter that lets members of the path's workspace through, and nobody else."""
+    issuers = [_admit(graph, authority) for _, authority in sorted(graph.authorities.items())]
+    policy = Policy(
+        permissions=[Permission(any=True)],
+        principals=[Principal(any=True)],
+        condition=cel.any_of(*issuers),
+        cel_config=CelExpressionConfig(enable_string_functions=True),
+    )
+    return RbacFilter(rules=Rbac(action=RbacAction.ALLOW, policies={"members": policy}))
+
+
+def path_workspace() -> Expr:
+    """The workspace that a request's path names: of Envoy's normalised path, as the scope key is."""
+    return cel.index(cel.call("split", cel.text("/"), target=cel.select(cel.ident("request"), "url_path")), 1)
+
+
+def _admit(graph: Graph, authority: Authority) -> Expr:
+    spec = authority.issuer.spec
+    payload = cel.index(cel.select(cel.ident("metadata"), "filter_metadata"), JWT_METADATA, authority.name)
+    listed = cel.index(payload, *spec.workspaces_claim)
+    # `in` on a map looks at its keys: a claim {"acme": false} would make a member. Only a list is a list.
+    is_list = cel.equals(cel.call("type", listed), cel.ident("list"))
+    return cel.all_of(is_list, cel.contains(listed, path_workspace()), *_trust(graph, authority.name))
+
+
+def _trust(graph: Graph, issuer: str) -> list[Expr]:
+    trusting = graph.find_trusting(issuer)
+    others = graph.tenants.keys() - trusting
+    if not others:
+        return []
+    if len(trusting) <= len(others):
+        return [cel.contains(cel.texts(sorted(trusting)), path_workspace())]
+    return [cel.negate(cel.contains(cel.texts(sorted(others)), path_workspace()))]

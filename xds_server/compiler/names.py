@@ -1,0 +1,63 @@
+"""Every name that Fairlead gives to a thing in Envoy. Names are identity: never a position, never a content hash.
+
+An edit must not rename a cluster, since that resets its connections.
+"""
+
+from __future__ import annotations
+
+from xds_server.graph import Endpoint
+
+LISTENER = "envoy.config.listener.v3.Listener"
+ROUTE_CONFIGURATION = "envoy.config.route.v3.RouteConfiguration"
+SCOPED_ROUTE_CONFIGURATION = "envoy.config.route.v3.ScopedRouteConfiguration"
+CLUSTER = "envoy.config.cluster.v3.Cluster"
+CLUSTER_LOAD_ASSIGNMENT = "envoy.config.endpoint.v3.ClusterLoadAssignment"
+EXTENSION_CONFIG = "envoy.config.core.v3.TypedExtensionConfig"
+SECRET = "envoy.extensions.transport_sockets.tls.v3.Secret"  # noqa: S105 (a type, not a password)
+
+# HTTP filters, in the order in which they stand. Those that change with issuers and workspaces come over ECDS under
+# the same name; `ACCESS` is also the key of per-model configuration in routes.
+CREDENTIALS = "fairlead.credentials"
+AUTHENTICATION = "fairlead.authentication"
+MEMBERSHIP = "fairlead.membership"
+REQUEST = "fairlead.request"
+ACCESS = "fairlead.access"
+INTERNAL_HEADERS = "fairlead.internal_headers"
+ROUTER = "envoy.filters.http.router"
+
+# The namespace of jwt_authn in dynamic metadata is fixed by Envoy.
+JWT_METADATA = "envoy.filters.http.jwt_authn"
+# Our namespace in endpoint metadata.
+ENDPOINT_METADATA = "fairlead"
+
+# Headers.
+PATH_HEADER = "x-fairlead-path"  # internal: where the scope key is cut from
+WORKSPACE_HEADER = "x-fairlead-workspace"
+MODEL_HEADER = "x-fairlead-model"
+ENVIRONMENT_HEADER = "x-fairlead-environment"
+REVISION_HEADER = "x-fairlead-revision"
+REGION_HEADER = "x-fairlead-region"
+PREFIX_HEADER = "x-fairlead-prefix"  # internal: carries a backend's path prefix between two upstream filters
+ERROR_HEADER = "x-fairlead-error"
+
+SYSTEM_ROOTS = "system-roots"
+
+
+def name_cluster(endpoint: Endpoint, environment: str, revision: str) -> str:
+    """The cluster of one revision, as ``acme/models/llama/production/v2``."""
+    return f"{endpoint.path}/{environment}/{revision}"
+
+
+def name_authority_secret(workspace: str, file: str) -> str:
+    """The secret that holds a CA from a workspace's file."""
+    return f"{workspace}/ca/{file}"
+
+
+def name_certificate(gateway: str, listener: str) -> str:
+    """The secret that holds a listener's certificate and key."""
+    return f"{gateway}/{listener}"
+
+
+def name_key_cluster(issuer: str) -> str:
+    """The cluster from which Envoy fetches an issuer's keys."""
+    return f"issuer/{issuer}"

@@ -1,0 +1,68 @@
+"""TLS towards backends: server name, expected name in the certificate, and the CA, which comes over SDS."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xds_server.graph import Backend, Revision, UpstreamTls
+from xds_server.wire import message_class, pack
+
+from .encode import ADS
+from .names import SYSTEM_ROOTS
+
+_TLS_CONTEXT = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
+
+
+def describe_transport(revision: Revision) -> dict[str, Any]:
+    """The cluster's transport fields: none for plain HTTP, one socket if all agree, else one chosen per endpoint."""
+    settings = _distinct(revision)
+    if len(settings) == 1:
+        [tls] = settings
+        return {} if tls is None else {"transport_socket": _socket(tls)}
+    return {
+        "transport_socket_matches": [
+            {
+                "name": _label(tls),
+                "match": {"fields": {"tls": {"string_value": _label(tls)}}},
+                "transport_socket": _socket(tls),
+            }
+            for tls in settings
+            if tls is not None
+        ]
+    }
+
+
+def name_match(revision: Revision, backend: Backend) -> str | None:
+    """The transport socket match that an endpoint asks for, or ``None`` where the cluster's own will do."""
+    if len(_distinct(revision)) == 1 or backend.tls is None:
+        return None
+    return _label(backend.tls)
+
+
+def _distinct(revision: Revision) -> list[UpstreamTls | None]:
+    return list(dict.fromkeys(backend.tls for backend in revision.backends)) or [None]
+
+
+def _label(tls: UpstreamTls) -> str:
+    return f"{tls.name} {tls.ca_name or SYSTEM_ROOTS}"
+
+
+def _socket(tls: UpstreamTls) -> dict[str, Any]:
+    context = message_class(_TLS_CONTEXT)(
+        sni="" if tls.is_ip else tls.name,
+        common_tls_context={
+            "alpn_protocols": ["h2", "http/1.1"],
+            "combined_validation_context": {
+                "default_validation_context": {
+                    "match_typed_subject_alt_names": [
+                        {"san_type": "IP_ADDRESS" if tls.is_ip else "DNS", "matcher": {"exact": tls.name}}
+                    ]
+                },
+                "validation_context_sds_secret_config": {
+                    "name": tls.ca_name or SYSTEM_ROOTS,
+                    "sds_config": ADS,
+                },
+            },
+        },
+    )
+    return {"name": "envoy.transport_sockets.tls", "typed_config": pack(context)}

@@ -1,0 +1,59 @@
+"""The graph: manifests in, a resolved model out, with no reference left to look up.
+
+In: ``Loaded`` (policy). Out: an immutable ``Graph`` of places, gateways, issuers and workspaces with their
+endpoints, and diagnostics for what is wrong between manifests; ``explain`` says how a request is decided and why each
+place is in or out. It must not know Envoy.
+
+``placement`` is the policy algebra, ``builder`` keeps what is broken at its last good state.
+"""
+
+from .builder import Builder, Built
+from .decision import Decision, Excluded, Hop, Refusal, Share
+from .endpoint import Backend, ClaimRule, Deployment, Endpoint, HealthCheck, Revision, Trust, UpstreamTls
+from .explain import explain
+from .graph import Authority, Certificate, Edge, Graph, Tenant
+from .order import order_backends
+from .path import PathRefusedError, RunPath, normalise_path, split_run_path
+from .place import Flavor, Place, measure_distance, order_places
+from .placement import Allowance, Attachment, Placement, Removal
+from .selection import Named, Selection, list_selections
+
+__all__ = [
+    "Allowance",
+    "Attachment",
+    "Authority",
+    "Backend",
+    "Builder",
+    "Built",
+    "Certificate",
+    "ClaimRule",
+    "Decision",
+    "Deployment",
+    "Edge",
+    "Endpoint",
+    "Excluded",
+    "Flavor",
+    "Graph",
+    "HealthCheck",
+    "Hop",
+    "Named",
+    "PathRefusedError",
+    "Place",
+    "Placement",
+    "Refusal",
+    "Removal",
+    "Revision",
+    "RunPath",
+    "Selection",
+    "Share",
+    "Tenant",
+    "Trust",
+    "UpstreamTls",
+    "explain",
+    "list_selections",
+    "measure_distance",
+    "normalise_path",
+    "order_backends",
+    "order_places",
+    "split_run_path",
+]

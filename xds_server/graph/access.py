@@ -1,0 +1,50 @@
+"""Access as the gateways decide it, for ``explain``: which claims open which endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .endpoint import Endpoint
+from .graph import Authority, Graph
+
+Claims = Mapping[str, Any]
+
+
+def find_authority(graph: Graph, claims: Claims) -> Authority | None:
+    """The declared issuer whose tokens carry such claims: ``iss`` must match, and ``aud`` where it is given."""
+    for authority in graph.authorities.values():
+        spec = authority.issuer.spec
+        if claims.get("iss") == spec.issuer and (
+            "aud" not in claims or _overlap(claims["aud"], spec.audiences)
+        ):
+            return authority
+    return None
+
+
+def is_member(graph: Graph, authority: Authority, claims: Claims, workspace: str) -> bool:
+    """Whether the token's workspaces claim lists the workspace, and the workspace trusts the issuer."""
+    listed = _lookup(claims, authority.issuer.spec.workspaces_claim)
+    tenant = graph.tenants.get(workspace)
+    trusted = (
+        authority.name in tenant.issuers if tenant is not None else bool(graph.find_trusting(authority.name))
+    )
+    return isinstance(listed, list) and workspace in listed and trusted
+
+
+def meets_rules(endpoint: Endpoint, claims: Claims) -> bool:
+    """Whether the claims meet all of the endpoint's own rules."""
+    return all(_overlap(_lookup(claims, rule.path), rule.any_of) for rule in endpoint.rules)
+
+
+def _lookup(claims: Any, path: tuple[str, ...]) -> Any:
+    for key in path:
+        if not isinstance(claims, Mapping):
+            return None
+        claims = claims.get(key)
+    return claims
+
+
+def _overlap(value: Any, allowed: tuple[str, ...]) -> bool:
+    values = value if isinstance(value, list) else [value]
+    return any(isinstance(each, str) and each in allowed for each in values)

@@ -1,0 +1,83 @@
+"""One backend resolved: its place, its hardware, and how to reach it."""
+
+from __future__ import annotations
+
+from xds_server.policy import Backend as BackendSpec
+from xds_server.policy import Diagnostic, Workload
+from xds_server.policy import HealthCheck as HealthCheckSpec
+from xds_server.policy.attachment import resolved
+
+from .context import Context
+from .endpoint import Backend, HealthCheck, UpstreamTls
+from .fault import fault, suggest
+from .place import Flavor
+
+
+def build_backend(
+    workload: Workload,
+    spec: BackendSpec,
+    path: tuple[str | int, ...],
+    context: Context,
+) -> tuple[Backend | None, list[Diagnostic]]:
+    """Resolve a backend; ``None`` and diagnostics if its place does not exist or does not offer its hardware."""
+    place = context.places.get(spec.location)
+    if place is None:
+        hint = suggest(
+            spec.location,
+            (context.wider or context).places,
+            "use a built-in cloud region, or declare it as a Location",
+        )
+        message = f"there is no location `{spec.location}`"
+        return None, [fault(workload, "unknown-location", (*path, "location"), message, hint)]
+    flavor: Flavor | None = None
+    if spec.flavor is not None:
+        flavor = place.flavor(spec.flavor)
+        if flavor is None:
+            offered = ", ".join(f"`{each.name}`" for each in place.flavors)
+            message = f"location `{place.name}` does not offer the flavor `{spec.flavor}`"
+            return None, [
+                fault(workload, "unknown-flavor", (*path, "flavor"), message, f"it offers {offered}")
+            ]
+    backend = Backend(
+        place=place,
+        flavor=flavor,
+        address=spec.address,
+        weight=spec.weight,
+        standby=spec.standby,
+        tls=_build_tls(workload, spec, context),
+        path_prefix=(spec.path_prefix or "").rstrip("/"),
+        health_port=spec.health_check.port,
+        health_checked=spec.health_check.enabled,
+    )
+    return backend, []
+
+
+def build_health_check(spec: HealthCheckSpec | None) -> HealthCheck | None:
+    """A revision's health check with its statuses as ranges."""
+    if spec is None:
+        return None
+    return HealthCheck(
+        path=spec.path,
+        interval=spec.interval,
+        timeout=spec.timeout,
+        unhealthy_threshold=spec.unhealthy_threshold,
+        healthy_threshold=spec.healthy_threshold,
+        statuses=tuple(_split_statuses(each) for each in spec.expected_statuses),
+    )
+
+
+def _split_statuses(text: str) -> tuple[int, int]:
+    low, _, high = text.partition("-")
+    return int(low), int(high or low)
+
+
+def _build_tls(workload: Workload, spec: BackendSpec, context: Context) -> UpstreamTls | None:
+    if not spec.address.tls:
+        return None
+    name = (spec.tls.sni if spec.tls is not None else None) or spec.address.host
+    is_ip = spec.address.is_ip and name == spec.address.host
+    ca = spec.tls.ca if spec.tls is not None else None
+    if ca is None:
+        return UpstreamTls(name, is_ip, None, None)
+    key = f"{workload.workspace}/ca/{resolved(workload.origin.file, ca)}"
+    return UpstreamTls(name, is_ip, key, context.files[ca].decode())

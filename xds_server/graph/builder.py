@@ -1,0 +1,141 @@
+"""The builder: each load of the policy set becomes the next graph, and what is broken stays as it last was."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from xds_server.policy import Diagnostic, Environment, Loaded, Manifest, Policy, Workload, Workspace
+
+from .fleet import Fleet, build_fleet
+from .graph import Graph, Tenant
+from .place import Place
+from .tenant import EndpointCache, TenantSource, build_tenant
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """The graph to serve, all that is wrong, and what is therefore older than its manifests.
+
+    ``kept`` names the workspaces that stay at their last good state, ``fleet_kept`` says so of the fleet's manifests.
+    """
+
+    graph: Graph
+    diagnostics: tuple[Diagnostic, ...]
+    kept: frozenset[str]
+    fleet_kept: bool
+
+    @property
+    def errors(self) -> tuple[Diagnostic, ...]:
+        """The diagnostics that keep something from taking effect."""
+        return tuple(each for each in self.diagnostics if each.is_error)
+
+
+class Builder:
+    """Builds graphs one after the other. A workspace with an error keeps its last good state; others move on."""
+
+    def __init__(self) -> None:
+        self._graph: Graph | None = None
+        self._sources: dict[str, tuple[Manifest, ...]] = {}
+        self._results: dict[str, tuple[Tenant | None, tuple[Diagnostic, ...]]] = {}
+        self._caches: dict[str, EndpointCache] = defaultdict(EndpointCache)
+
+    def build(self, loaded: Loaded) -> Built:
+        """The next graph. Nothing that a broken manifest says takes effect, and nothing it bounds is widened."""
+        previous = self._graph
+        fleet, found = build_fleet(loaded)
+        found = [*loaded.diagnostics, *found]
+        fleet_kept = any(each.breaks_fleet for each in found)
+        if fleet_kept:
+            fleet = _last_fleet(previous)
+        moved = previous is None or fleet_changed(fleet, previous)
+        tenants: dict[str, Tenant] = {}
+        kept = set()
+        sources = _split(loaded)
+        names = sources.keys() | (previous.tenants.keys() if previous is not None else set())
+        for name in sorted(names):
+            source = sources.get(name, TenantSource(None, (), (), ()))
+            tenant, faults = self._build_tenant(name, source, fleet, loaded, moved)
+            found += faults
+            if any(each.breaks(name) for each in (*loaded.diagnostics, *faults)):
+                kept.add(name)
+                tenant = _keep(previous, name, fleet.places)
+            if tenant is not None:
+                tenants[name] = tenant
+        self._forget(sources.keys())
+        self._graph = Graph(fleet.places, fleet.edges, fleet.authorities, tenants)
+        return Built(self._graph, tuple(sorted(set(found))), frozenset(kept), fleet_kept)
+
+    def _build_tenant(
+        self, name: str, source: TenantSource, fleet: Fleet, loaded: Loaded, moved: bool
+    ) -> tuple[Tenant | None, tuple[Diagnostic, ...]]:
+        manifests = source.manifests
+        before = self._sources.get(name, ())
+        same = len(before) == len(manifests) and all(a is b for a, b in zip(before, manifests, strict=True))
+        if not same or moved or loaded.attachments or name not in self._results:
+            tenant, faults = build_tenant(source, fleet, loaded, self._caches[name])
+            self._sources[name] = manifests
+            self._results[name] = (tenant, tuple(faults))
+        return self._results[name]
+
+    def _forget(self, current: object) -> None:
+        for name in [each for each in self._sources if each not in current]:  # type: ignore[operator]
+            del self._sources[name]
+            del self._results[name]
+            self._caches.pop(name, None)
+
+
+def fleet_changed(fleet: Fleet, graph: Graph) -> bool:
+    """Whether the fleet's part differs from the graph's."""
+    return (fleet.places, fleet.edges, fleet.authorities) != (graph.places, graph.edges, graph.authorities)
+
+
+def _last_fleet(previous: Graph | None) -> Fleet:
+    if previous is None:  # nothing good was ever loaded: no gateway is served, so nothing can be widened
+        return Fleet({}, {}, {})
+    return Fleet(previous.places, previous.edges, previous.authorities)
+
+
+def _split(loaded: Loaded) -> dict[str, TenantSource]:
+    parts: dict[str, dict[type, list[Manifest]]] = defaultdict(lambda: defaultdict(list))
+    for manifest in loaded.manifests:
+        for kind in (Workspace, Environment, Policy, Workload):
+            if isinstance(manifest, kind):
+                owner = manifest.name if kind is Workspace else manifest.workspace
+                parts[str(owner)][kind].append(manifest)
+    return {
+        name: TenantSource(
+            workspace=next(iter(kinds[Workspace]), None),  # type: ignore[arg-type]
+            environments=tuple(kinds[Environment]),  # type: ignore[arg-type]
+            policies=tuple(kinds[Policy]),  # type: ignore[arg-type]
+            workloads=tuple(kinds[Workload]),  # type: ignore[arg-type]
+        )
+        for name, kinds in parts.items()
+    }
+
+
+def _keep(previous: Graph | None, name: str, places: Mapping[str, Place]) -> Tenant | None:
+    tenant = previous.tenants.get(name) if previous is not None else None
+    return None if tenant is None else restrict(tenant, places)
+
+
+def restrict(tenant: Tenant, places: Mapping[str, Place]) -> Tenant:
+    """A kept tenant on today's map: backends whose place is gone, or is no longer allowed, are out (fail closed)."""
+    endpoints = []
+    for endpoint in tenant.endpoints:
+        deployments = []
+        for deployment in endpoint.deployments:
+            revisions = []
+            for revision in deployment.revisions:
+                allowed = []
+                for backend in revision.backends:
+                    place = places.get(backend.place.name)
+                    if place is not None and deployment.placement.admits(place, backend.flavor):
+                        allowed.append(backend if place == backend.place else replace(backend, place=place))
+                same = tuple(allowed) == revision.backends
+                revisions.append(revision if same else replace(revision, backends=tuple(allowed)))
+            deployments.append(replace(deployment, revisions=tuple(revisions)))
+        restricted = replace(endpoint, deployments=tuple(deployments))
+        endpoints.append(endpoint if restricted == endpoint else restricted)
+    return replace(tenant, endpoints=tuple(endpoints))

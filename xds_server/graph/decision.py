@@ -1,0 +1,71 @@
+"""The decision on one request, as data: what ``explain`` returns and people and tools read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .placement import Removal
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The gateway's own answer: HTTP status, stable code, and why."""
+
+    status: int
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """A place that is tried, in order: ``distance_km`` from the Envoy, ``None`` if its region is unknown."""
+
+    priority: int
+    place: str
+    region: str
+    distance_km: float | None
+    standby: bool
+    addresses: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Excluded:
+    """A backend that is not used, and every reason why."""
+
+    place: str
+    address: str
+    removals: tuple[Removal, ...]
+    out_of_split: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A revision's part: ``percent`` of requests, the places in order, and what is left out."""
+
+    revision: str
+    weight: int
+    percent: float
+    cluster: tuple[str, str]
+    hops: tuple[Hop, ...]
+    excluded: tuple[Excluded, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """How a request is decided. With a ``refusal`` it goes nowhere; what was decided before it is still told."""
+
+    method: str
+    url: str
+    region: str
+    path: str | None = None
+    workspace: str | None = None
+    kind: str | None = None
+    name: str | None = None
+    origin: str | None = None
+    access: str = "not checked: no claims were given"
+    environment: str | None = None
+    environment_from: str | None = None
+    forwarded_path: str | None = None
+    shares: tuple[Share, ...] = ()
+    refusal: Refusal | None = None
+    notes: tuple[str, ...] = field(default=())

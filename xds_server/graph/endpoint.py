@@ -1,0 +1,118 @@
+"""The resolved model: endpoints, their deployments, revisions and the backends that policy lets them use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from xds_server.policy import Address
+
+from .place import Flavor, Place
+from .placement import Placement
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamTls:
+    """How to speak TLS to a backend: the name to ask for and check, and whose signature to trust.
+
+    ``ca_name`` is the workspace's CA file and ``ca`` its PEM text; both ``None`` stand for the public CAs.
+    """
+
+    name: str
+    is_ip: bool
+    ca_name: str | None
+    ca: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """How backends are checked: times in seconds, ``statuses`` as inclusive ranges."""
+
+    path: str
+    interval: float
+    timeout: float
+    unhealthy_threshold: int
+    healthy_threshold: int
+    statuses: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One upstream address in one place. ``weight`` is relative within its place; 0 is out of use."""
+
+    place: Place
+    flavor: Flavor | None
+    address: Address
+    weight: int
+    standby: bool
+    tls: UpstreamTls | None
+    path_prefix: str
+    health_port: int | None
+    health_checked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One version of a deployment. ``backends`` holds only what policy allows: the residency invariant."""
+
+    name: str
+    weight: int
+    backends: tuple[Backend, ...]
+    refused: tuple[Backend, ...]
+    health_check: HealthCheck | None
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """An endpoint in one environment; ``placement`` can say why a place is out."""
+
+    environment: str
+    revisions: tuple[Revision, ...]
+    placement: Placement
+
+    @property
+    def split(self) -> tuple[tuple[str, int], ...]:
+        """The revisions in the split with their weights, in declared order; weight 0 is out of it."""
+        return tuple((revision.name, revision.weight) for revision in self.revisions if revision.weight > 0)
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRule:
+    """A condition on the token: the claim at ``path`` is, or holds, one of ``any_of``. Empty means never."""
+
+    path: tuple[str, ...]
+    any_of: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """An issuer that a workspace trusts, and the claim path at which its tokens carry workspaces."""
+
+    issuer: str
+    workspaces_claim: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """What one run URL reaches: ``/{workspace}/{segment}/{name}``.
+
+    ``deployments`` are the enabled ones; ``default_environment`` may have none. ``origin`` is ``file:line`` and takes
+    no part in equality, so that moving a manifest within a file changes nothing in the fleet.
+    """
+
+    workspace: str
+    segment: str
+    name: str
+    default_environment: str
+    trusts: tuple[Trust, ...]
+    rules: tuple[ClaimRule, ...]
+    deployments: tuple[Deployment, ...]
+    origin: str = field(compare=False)
+
+    @property
+    def path(self) -> str:
+        """The endpoint's path without the leading slash: its identity."""
+        return f"{self.workspace}/{self.segment}/{self.name}"
+
+    def deployment(self, environment: str) -> Deployment | None:
+        """The deployment in an environment, or ``None``."""
+        return next((each for each in self.deployments if each.environment == environment), None)

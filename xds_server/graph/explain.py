@@ -1,0 +1,151 @@
+"""Explain: the decision that the gateways take on a request, and why, from the same graph that is compiled."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+from .access import Claims, find_authority, is_member, meets_rules
+from .decision import Decision, Excluded, Hop, Refusal, Share
+from .endpoint import Deployment, Endpoint, Revision
+from .graph import Graph
+from .order import order_backends
+from .path import PathRefusedError, RunPath, normalise_path, split_run_path
+from .place import Place, measure_distance
+from .selection import list_selections
+
+_ENVIRONMENT = re.compile(r"(?:^|&)environment(?:=([^&]*))?(?=&|$)")
+_ENCODED = re.compile(r"(?:^|&)(?=[^=&]*%)(?:[environmt]|%[67][0-9a-fA-F])+(?=[=&]|$)")
+
+
+def explain(
+    graph: Graph,
+    url: str,
+    *,
+    region: str,
+    claims: Claims | None = None,
+    method: str = "POST",
+    keep_escaped_slashes: bool = False,
+) -> Decision:
+    """Decide a request as an Envoy in ``region`` would.
+
+    ``url`` is absolute or a path with its query; ``claims`` are those of a verified token (``None``: access is not
+    checked). Never raises for what the request holds: a refusal is a decision too.
+    """
+    parts = urlsplit(url)
+    decision = Decision(method=method, url=url, region=region)
+    try:
+        path = normalise_path(parts.path or "/", keep_escaped_slashes=keep_escaped_slashes)
+    except PathRefusedError as error:
+        return replace(decision, refusal=Refusal(400, "BAD_REQUEST", str(error)))
+    run = split_run_path(path)
+    decision = replace(decision, path=path, workspace=path.split("/")[1], notes=_note_region(graph, region))
+    if run is not None:
+        decision = replace(
+            decision, kind=run.segment, name=run.name, forwarded_path=_forward(run, parts.query)
+        )
+    endpoint = graph.find_endpoint(run.workspace, run.segment, run.name) if run is not None else None
+    refusal = _check_access(graph, claims, path.split("/")[1])
+    if claims is not None:
+        decision = replace(decision, access="denied" if refusal else "allowed")
+    refusal = refusal or _check_query(parts.query)
+    if refusal is None and endpoint is None:
+        refusal = Refusal(404, "MODEL_NOT_FOUND", "no model is declared at this path")
+    if refusal is not None or endpoint is None:
+        return replace(decision, refusal=refusal)
+    if claims is not None and not meets_rules(endpoint, claims):
+        refusal = Refusal(403, "FORBIDDEN", "the token's claims do not meet the model's access rules")
+        return replace(decision, access="denied", origin=endpoint.origin, refusal=refusal)
+    return _select(replace(decision, origin=endpoint.origin), graph, endpoint, parts.query)
+
+
+def _select(decision: Decision, graph: Graph, endpoint: Endpoint, query: str) -> Decision:
+    match = _ENVIRONMENT.search(query)
+    named = (match[1] or "") if match else None
+    selection = next(each for each in list_selections(endpoint) if each.matches(named))
+    environment = named if named is not None else endpoint.default_environment
+    source = "the query" if named is not None else "the workspace's default"
+    decision = replace(decision, environment=environment, environment_from=source)
+    if selection.deployment is None:
+        reason = f"the model is not deployed in environment `{environment}`"
+        return replace(decision, refusal=Refusal(404, "DEPLOYMENT_NOT_FOUND", reason))
+    shares = _share(selection.deployment, graph.regions.get(decision.region))
+    if not any(share.hops for share in shares if share.weight > 0):
+        refusal = Refusal(503, "UPSTREAM_UNAVAILABLE", "no backend stands in an allowed place")
+        return replace(decision, shares=shares, refusal=refusal)
+    return replace(decision, shares=shares)
+
+
+def _check_access(graph: Graph, claims: Claims | None, workspace: str) -> Refusal | None:
+    if claims is None:
+        return None
+    authority = find_authority(graph, claims)
+    if authority is None:
+        return Refusal(401, "AUTHENTICATION_FAILED", "no declared issuer has this `iss` and `aud`")
+    if not is_member(graph, authority, claims, workspace):
+        reason = f"issuer {authority.name} does not make the caller a member of workspace `{workspace}`"
+        return Refusal(403, "FORBIDDEN", reason)
+    return None
+
+
+def _check_query(query: str) -> Refusal | None:
+    if len(_ENVIRONMENT.findall(query)) > 1:
+        return Refusal(400, "BAD_REQUEST", "the query names `environment` more than once")
+    if _ENCODED.search(query):
+        return Refusal(400, "BAD_REQUEST", "the query holds a percent-encoded parameter name")
+    return None
+
+
+def _share(deployment: Deployment, origin: Place | None) -> tuple[Share, ...]:
+    total = sum(revision.weight for revision in deployment.revisions)
+    return tuple(
+        Share(
+            revision=revision.name,
+            weight=revision.weight,
+            percent=100 * revision.weight / total if total else 0.0,
+            cluster=(deployment.environment, revision.name),
+            hops=_list_hops(revision, origin),
+            excluded=_list_excluded(deployment, revision),
+        )
+        for revision in deployment.revisions
+    )
+
+
+def _list_hops(revision: Revision, origin: Place | None) -> tuple[Hop, ...]:
+    return tuple(
+        Hop(
+            priority=priority,
+            place=tier[0].place.name,
+            region=tier[0].place.region,
+            distance_km=None if origin is None else round(measure_distance(origin, tier[0].place), 1),
+            standby=tier[0].standby,
+            addresses=tuple((str(backend.address), backend.weight) for backend in tier),
+        )
+        for priority, tier in enumerate(order_backends(revision, origin))
+    )
+
+
+def _list_excluded(deployment: Deployment, revision: Revision) -> tuple[Excluded, ...]:
+    by_policy = [
+        Excluded(
+            each.place.name, str(each.address), deployment.placement.find_removals(each.place, each.flavor)
+        )
+        for each in revision.refused
+    ]
+    by_weight = [
+        Excluded(each.place.name, str(each.address), (), out_of_split=True)
+        for each in revision.backends
+        if each.weight == 0
+    ]
+    return (*by_policy, *by_weight)
+
+
+def _forward(run: RunPath, query: str) -> str:
+    return f"{run.rest}?{query}" if query else run.rest
+
+
+def _note_region(graph: Graph, region: str) -> tuple[str, ...]:
+    if region in graph.regions:
+        return ()
+    return (f"no location has the region `{region}`: places are ordered by name, not by distance",)

@@ -1,0 +1,84 @@
+"""The graph: everything that is declared, resolved, with no reference left to look up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from xds_server.policy import Gateway, Issuer
+
+from .endpoint import Endpoint
+from .place import Place
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A listener's certificate chain and private key, both PEM."""
+
+    chain: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A gateway with the certificates of its listeners, by listener name."""
+
+    gateway: Gateway
+    certificates: Mapping[str, Certificate]
+
+    @property
+    def name(self) -> str:
+        """The gateway's name: what its nodes carry in ``node.cluster``."""
+        return self.gateway.name
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """An issuer with its keys as JWKS text, or ``None`` where Envoy fetches them from a URI."""
+
+    issuer: Issuer
+    jwks: str | None
+
+    @property
+    def name(self) -> str:
+        """The issuer's name, under which Envoy leaves the claims of its tokens."""
+        return self.issuer.name
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """A workspace: who it trusts and what it runs."""
+
+    name: str
+    default_environment: str
+    environments: tuple[str, ...]
+    issuers: tuple[str, ...]
+    endpoints: tuple[Endpoint, ...]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The whole resolved state at one moment. Immutable; mappings are by name and in sorted order."""
+
+    places: Mapping[str, Place]
+    edges: Mapping[str, Edge]
+    authorities: Mapping[str, Authority]
+    tenants: Mapping[str, Tenant]
+
+    @cached_property
+    def regions(self) -> Mapping[str, Place]:
+        """Places by region name, the name a node carries in ``node.locality.region``."""
+        return {place.region: place for place in self.places.values()}
+
+    def find_trusting(self, issuer: str) -> frozenset[str]:
+        """The workspaces that trust an issuer."""
+        return frozenset(name for name, tenant in self.tenants.items() if issuer in tenant.issuers)
+
+    def find_endpoint(self, workspace: str, segment: str, name: str) -> Endpoint | None:
+        """The endpoint at a run path, or ``None``."""
+        tenant = self.tenants.get(workspace)
+        for endpoint in tenant.endpoints if tenant else ():
+            if endpoint.segment == segment and endpoint.name == name:
+                return endpoint
+        return None

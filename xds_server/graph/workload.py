@@ -1,0 +1,148 @@
+"""One workload resolved: its deployments, with the places that policy lets each revision use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from xds_server.policy import Deployment as DeploymentSpec
+from xds_server.policy import Diagnostic, Manifest, Policy, Workload
+from xds_server.policy import Revision as RevisionSpec
+
+from .backend import build_backend, build_health_check
+from .context import Context
+from .endpoint import Backend, ClaimRule, Deployment, Endpoint, Revision
+from .fault import fault, suggest
+from .placement import Allowance, Attachment, Placement
+
+_Path = tuple[str | int, ...]
+
+
+def build_endpoint(workload: Workload, context: Context) -> tuple[Endpoint | None, list[Diagnostic]]:
+    """Resolve a workload. ``None`` when it is switched off; not to be used when a diagnostic is an error."""
+    found: list[Diagnostic] = []
+    deployments = []
+    for at, spec in enumerate(workload.spec.deployments):
+        path: _Path = ("spec", "deployments", at)
+        found += _check_deployment(workload, spec, path, context)
+        placement = build_placement(workload, spec, context)
+        revisions = []
+        for index, revision_spec in enumerate(spec.revisions):
+            at_revision = (*path, "revisions", index)
+            revision, faults = _build_revision(workload, revision_spec, at_revision, placement, context)
+            # A deployment that is switched off is checked all the same, so that switching it on holds no surprise.
+            found += faults
+            revisions.append(revision)
+        if spec.enabled:
+            deployments.append(Deployment(spec.environment, tuple(revisions), placement))
+    if not workload.spec.enabled:
+        return None, found
+    rules = tuple(ClaimRule(rule.claim, rule.any_of) for rule in workload.spec.access.claims)
+    endpoint = Endpoint(
+        workspace=context.workspace.name,
+        segment=workload.segment,
+        name=workload.name,
+        default_environment=context.workspace.spec.default_environment,
+        trusts=context.trusts,
+        rules=rules,
+        deployments=tuple(sorted(deployments, key=lambda each: each.environment)),
+        origin=f"{workload.origin}",
+    )
+    return endpoint, found
+
+
+def build_placement(workload: Workload, spec: DeploymentSpec, context: Context) -> Placement:
+    """The policies that bind a deployment: its environment's, then its own."""
+    environment = context.environments.get(spec.environment)
+    inherited = environment.spec.policies if environment is not None else ()
+    points = ((f"environment {spec.environment}", inherited), ("the deployment", spec.policies))
+    return Placement(
+        tuple(
+            Attachment(point, tuple(_allowances(workload, names, context.policies)))
+            for point, names in points
+            if names
+        )
+    )
+
+
+def _allowances(
+    workload: Workload, names: tuple[str, ...], policies: Mapping[str, Policy]
+) -> Iterator[Allowance]:
+    for name in dict.fromkeys(names):
+        policy = policies.get(name)
+        if policy is None or workload.resource_type not in policy.spec.resource_types:
+            continue
+        spec = policy.spec
+        allowed = spec.locations if spec.type == "location" else spec.flavors
+        choices = frozenset((each.type, each.name) for each in allowed)
+        yield Allowance(name, spec.type, choices, str(policy.origin))
+
+
+def _check_deployment(
+    workload: Workload, spec: DeploymentSpec, path: _Path, context: Context
+) -> Iterator[Diagnostic]:
+    if spec.environment not in context.environments:
+        message = f"there is no environment `{spec.environment}` in workspace `{workload.workspace}`"
+        hint = "declare it as an Environment of this workspace, or deploy to `production` or `development`"
+        yield fault(workload, "unknown-environment", (*path, "environment"), message, hint)
+    for at, name in enumerate(spec.policies):
+        if name not in context.policies:
+            message = f"there is no policy `{name}` in workspace `{workload.workspace}`"
+            hint = suggest(
+                name, (context.wider or context).policies, "declare it as a Policy of this workspace"
+            )
+            yield fault(workload, "unknown-policy", (*path, "policies", at), message, hint)
+
+
+def _build_revision(
+    workload: Workload,
+    spec: RevisionSpec,
+    path: _Path,
+    placement: Placement,
+    context: Context,
+) -> tuple[Revision, list[Diagnostic]]:
+    found: list[Diagnostic] = []
+    admitted: list[Backend] = []
+    refused: list[Backend] = []
+    for at, each in enumerate(spec.backends):
+        backend, faults = build_backend(workload, each, (*path, "backends", at), context)
+        found += faults
+        if backend is not None:
+            (admitted if placement.admits(backend.place, backend.flavor) else refused).append(backend)
+    weight = 1 if spec.weight is None else spec.weight
+    usable = any(backend.weight > 0 for backend in admitted)
+    if weight > 0 and not usable and not found:
+        found.append(_unplaced(workload, spec, path, placement, refused))
+    check = build_health_check(spec.health_check)
+    return Revision(spec.name, weight, tuple(admitted), tuple(refused), check), found
+
+
+def _unplaced(
+    workload: Manifest, spec: RevisionSpec, path: _Path, placement: Placement, refused: list[Backend]
+) -> Diagnostic:
+    where = ", ".join(sorted({_describe(backend) for backend in refused}))
+    sets = "; ".join(
+        f"{attachment.point} allows {aspect} {_describe_union(allowances)}"
+        for attachment in placement.attachments
+        for aspect in ("location", "flavor")
+        if (allowances := attachment.of(aspect))
+    )
+    message = f"revision `{spec.name}` has no backend in an allowed place: it has {where}, and {sets}"
+    hint = "add a backend in an allowed place, change a policy, or set the revision's weight to 0"
+    return fault(workload, "no-allowed-place", (*path, "backends"), message, hint)
+
+
+def _describe(backend: Backend) -> str:
+    hardware = f" ({backend.flavor.name})" if backend.flavor is not None else " (no flavor)"
+    return f"{backend.place.name}{hardware}"
+
+
+def _describe_union(allowances: tuple[Allowance, ...]) -> str:
+    choices = sorted(
+        {
+            " ".join(part for part in choice if part)
+            for allowance in allowances
+            for choice in allowance.choices
+        }
+    )
+    named = ", ".join(f"{each.policy} at {each.origin}" for each in allowances)
+    return f"{' or '.join(choices)} ({named})"
