@@ -13,6 +13,7 @@ from xds_server.graph import Endpoint, Place, Revision
 from xds_server.snapshot import Resource
 from xds_server.wire import message_class
 
+from .dns import DNS_DISCOVERY
 from .encode import ADS, encode
 from .load_assignment import describe_assignment
 from .names import CLUSTER, name_cluster
@@ -40,9 +41,7 @@ def compile_dns_cluster(
     """The cluster of a revision with DNS names, tailored to the region that ``origin`` is in: endpoints inline."""
     name = name_cluster(endpoint, environment, revision.name)
     discovery = {
-        "type": "STRICT_DNS",
-        "dns_lookup_family": "V4_PREFERRED",
-        "respect_dns_ttl": True,
+        **DNS_DISCOVERY,
         "load_assignment": describe_assignment(name, revision, origin),
     }
     return _encode(endpoint, environment, revision, discovery)

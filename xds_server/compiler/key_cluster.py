@@ -10,6 +10,7 @@ from xds_server.snapshot import Resource
 from xds_server.wire import message_class, pack
 
 from .authentication import split_key_uri
+from .dns import DNS_DISCOVERY
 from .encode import ADS, encode
 from .names import CLUSTER, SYSTEM_ROOTS, name_key_cluster
 
@@ -24,13 +25,12 @@ def compile_key_cluster(authority: Authority) -> Resource:
     address = {"socket_address": {"address": host, "port_value": port}}
     message = message_class(CLUSTER)(
         name=name,
-        type="STRICT_DNS",
-        dns_lookup_family="V4_PREFERRED",
         connect_timeout={"seconds": 2},
         load_assignment={
             "cluster_name": name,
             "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
         },
+        **DNS_DISCOVERY,
         **({"transport_socket": _tls(host)} if scheme == "https" else {}),
     )
     return encode(message, name, str(authority.issuer.origin))

@@ -28,8 +28,9 @@ from .request import AMBIGUOUS_ENVIRONMENT, ENCODED_PARAMETER, OTHER_WORKSPACE, 
 
 _CONTENT_TYPE = "application/json; charset=utf-8"
 _RETRY_AFTER_SECONDS = "1"
+_KNOWN_ID = "%REQ(X-REQUEST-ID)%"
+_NEW_ID = "%UNIQUE_ID%"
 _SET = HeaderValueOptionHeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD
-_SET_IF_ABSENT = HeaderValueOptionHeaderAppendAction.ADD_IF_ABSENT
 
 
 def _denied(*policies: str) -> str:
@@ -51,11 +52,13 @@ class _Reply:
     status: int | None = None
     retryable: bool = False
     headers: tuple[tuple[str, str], ...] = ()
+    request_id: str = _KNOWN_ID
 
 
 _CHALLENGE = ("www-authenticate", 'Bearer realm="fairlead"')
 _REFUSAL = ("www-authenticate", 'Bearer realm="fairlead", error="invalid_token"')
 _AGAIN = ("retry-after", _RETRY_AFTER_SECONDS)
+_NOT_ACCEPTED = "The gateway cannot accept this request: %RESPONSE_CODE_DETAILS%."
 _NO_BACKEND = "No allowed backend of this model can be reached right now."
 
 # The first that holds wins.
@@ -154,11 +157,9 @@ _REPLIES = (
         retryable=True,
         headers=(_AGAIN,),
     ),
-    _Reply(
-        "response.code < 500",
-        "BAD_REQUEST",
-        "The gateway cannot accept this request: %RESPONSE_CODE_DETAILS%.",
-    ),
+    _Reply("response.code < 500 && 'x-request-id' in request.headers", "BAD_REQUEST", _NOT_ACCEPTED),
+    # Refused before the filters (path, codec): no id was made yet.
+    _Reply("response.code < 500", "BAD_REQUEST", _NOT_ACCEPTED, request_id=_NEW_ID),
 )
 
 
@@ -174,11 +175,10 @@ def _map(reply: _Reply) -> ResponseMapper:
         status_code=reply.status,
         body_format_override=_format(reply),
         headers_to_add=[
-            # Refusals before the filters (path, codec) carry no id yet: they get one here.
-            _header("x-request-id", "%REQ(X-REQUEST-ID)%", _SET_IF_ABSENT),
-            _header("x-request-id", "%UNIQUE_ID%", _SET_IF_ABSENT),
-            _header(ERROR_HEADER, reply.code, _SET),
-            *(_header(name, value, _SET) for name, value in reply.headers),
+            # The body repeats this header: a new id would be another one each time it is asked for.
+            _header("x-request-id", reply.request_id),
+            _header(ERROR_HEADER, reply.code),
+            *(_header(name, value) for name, value in reply.headers),
         ],
     )
 
@@ -202,5 +202,5 @@ def _format(reply: _Reply) -> SubstitutionFormatString:
     return SubstitutionFormatString(json_format=struct({"error": error}), content_type=_CONTENT_TYPE)
 
 
-def _header(name: str, value: str, action: HeaderValueOptionHeaderAppendAction) -> HeaderValueOption:
-    return HeaderValueOption(header=HeaderValue(key=name, value=value), append_action=action)
+def _header(name: str, value: str) -> HeaderValueOption:
+    return HeaderValueOption(header=HeaderValue(key=name, value=value), append_action=_SET)
