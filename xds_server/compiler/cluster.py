@@ -57,7 +57,7 @@ def _encode(endpoint: Endpoint, environment: str, revision: Revision, discovery:
         circuit_breakers={"thresholds": [_threshold()]},
         ignore_health_on_host_removal=True,
         **discovery,
-        **describe_transport(revision),
+        **describe_transport(endpoint, revision),
         **describe_protocol(revision),
         **_health_checks(revision),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 
 from xds_server.graph import Edge, Endpoint, Graph, Place
 from xds_server.snapshot import Catalogue, Layer, Resource, layer
@@ -10,6 +10,7 @@ from xds_server.snapshot import Catalogue, Layer, Resource, layer
 from .authentication import compile_authentication, compile_credentials
 from .cluster import compile_cluster, compile_dns_cluster, needs_dns
 from .encode import encode_extension
+from .index import EndpointIndex, merge
 from .key_cluster import compile_key_cluster
 from .listener import compile_listener
 from .load_assignment import compile_assignment
@@ -17,13 +18,11 @@ from .membership import compile_membership
 from .names import AUTHENTICATION, CREDENTIALS, MEMBERSHIP
 from .route import compile_routes
 from .scope import compile_scope
-from .secret import compile_authorities, compile_authority, compile_certificate, compile_system_roots
-
-_Compiled = dict[str, tuple[Endpoint, tuple[Resource, ...]]]
+from .secret import compile_authorities, compile_certificate, compile_system_roots
 
 
 class Compiler:
-    """Compiles graphs, and keeps what it made of each endpoint while that endpoint stays the same.
+    """Compiles graphs, and keeps what it made of whatever stays the same.
 
     ``system_roots`` is a PEM bundle of public CAs, for ``https`` backends that name none. One thread at a time.
     """
@@ -31,49 +30,42 @@ class Compiler:
     def __init__(self, system_roots: str) -> None:
         self._roots = compile_system_roots(system_roots)
         self._generation = 0
-        self._shared: _Compiled = {}
-        self._regional: dict[str, tuple[Place | None, _Compiled]] = {}
+        self._shared = EndpointIndex()
+        self._regional: dict[str, tuple[Place | None, EndpointIndex]] = {}
+        self._fleet: tuple[object, Layer] = (None, {})
+        self._gateways: dict[str, tuple[Edge, Layer]] = {}
 
     def compile(self, graph: Graph) -> Catalogue:
         """The catalogue of a graph. A region's endpoints are compiled when a node of that region first asks."""
         self._generation += 1
         endpoints = [endpoint for tenant in graph.tenants.values() for endpoint in tenant.endpoints]
-        self._shared = _reuse(self._shared, endpoints, _compile_shared)
+        shared = self._shared.update(endpoints, _compile_shared)
         return Catalogue(
             self._generation,
-            shared=layer(
-                [*_flatten(self._shared), *_compile_fleet(graph), self._roots, *_compile_cas(endpoints)]
-            ),
-            gateways={name: layer(_compile_gateway(edge)) for name, edge in graph.edges.items()},
+            shared=merge(shared, self._compile_fleet(graph)),
+            gateways={name: self._compile_gateway(edge) for name, edge in graph.edges.items()},
             regional=lambda region: self._compile_region(graph, endpoints, region),
         )
 
+    def _compile_fleet(self, graph: Graph) -> Layer:
+        # All that these depend on: the issuers, and which workspaces trust which of them.
+        key = (graph.authorities, {name: tenant.issuers for name, tenant in graph.tenants.items()})
+        if self._fleet[0] != key:
+            self._fleet = (key, layer([*_compile_fleet(graph), self._roots]))
+        return self._fleet[1]
+
+    def _compile_gateway(self, edge: Edge) -> Layer:
+        known = self._gateways.get(edge.name)
+        if known is None or known[0] != edge:
+            known = self._gateways[edge.name] = (edge, layer(_compile_gateway(edge)))
+        return known[1]
+
     def _compile_region(self, graph: Graph, endpoints: list[Endpoint], region: str) -> Layer:
         origin = graph.regions.get(region)
-        known_origin, known = self._regional.get(region, (origin, {}))
-        if known_origin != origin:  # the region has moved: every order by distance may differ
-            known = {}
-        compiled = _reuse(known, endpoints, lambda endpoint: _compile_regional(endpoint, origin))
-        self._regional[region] = (origin, compiled)
-        return layer(_flatten(compiled))
-
-
-def _reuse(
-    known: _Compiled, endpoints: Iterable[Endpoint], compile_one: Callable[[Endpoint], Iterator[Resource]]
-) -> _Compiled:
-    compiled: _Compiled = {}
-    for endpoint in endpoints:
-        before = known.get(endpoint.path)
-        if before is not None and (before[0] is endpoint or before[0] == endpoint):
-            compiled[endpoint.path] = before
-        else:
-            compiled[endpoint.path] = (endpoint, tuple(compile_one(endpoint)))
-    return compiled
-
-
-def _flatten(compiled: _Compiled) -> Iterator[Resource]:
-    for _, resources in compiled.values():
-        yield from resources
+        known = self._regional.get(region)
+        if known is None or known[0] != origin:  # a region that has moved orders everything anew
+            known = self._regional[region] = (origin, EndpointIndex())
+        return known[1].update(endpoints, lambda endpoint: _compile_regional(endpoint, origin))
 
 
 def _compile_shared(endpoint: Endpoint) -> Iterator[Resource]:
@@ -83,6 +75,7 @@ def _compile_shared(endpoint: Endpoint) -> Iterator[Resource]:
         for revision in deployment.revisions:
             if not needs_dns(revision):
                 yield compile_cluster(endpoint, deployment.environment, revision)
+    yield from compile_authorities(endpoint)
 
 
 def _compile_regional(endpoint: Endpoint, origin: Place | None) -> Iterator[Resource]:
@@ -99,12 +92,6 @@ def _compile_fleet(graph: Graph) -> Iterator[Resource]:
     for authority in graph.authorities.values():
         if authority.jwks is None:
             yield compile_key_cluster(authority)
-
-
-def _compile_cas(endpoints: Iterable[Endpoint]) -> Iterator[Resource]:
-    bundles = {name: ca for endpoint in endpoints for name, ca in compile_authorities(endpoint)}
-    for name, ca in bundles.items():
-        yield compile_authority(name, ca)
 
 
 def _compile_gateway(edge: Edge) -> Iterator[Resource]:

@@ -1,4 +1,4 @@
-"""How clusters resolve names: every address of a name is an endpoint, asked for again every five seconds (Envoy's default)."""
+"""How clusters resolve names: every address of a name is an endpoint, looked up again every five seconds."""
 
 from __future__ import annotations
 

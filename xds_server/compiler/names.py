@@ -48,9 +48,9 @@ def name_cluster(endpoint: Endpoint, environment: str, revision: str) -> str:
     return f"{endpoint.path}/{environment}/{revision}"
 
 
-def name_authority_secret(workspace: str, file: str) -> str:
-    """The secret that holds a CA from a workspace's file."""
-    return f"{workspace}/ca/{file}"
+def name_authority_secret(endpoint: Endpoint, ca: str) -> str:
+    """The secret that holds a CA file of an endpoint, by the file's path in the policy folder."""
+    return f"{endpoint.path}/ca/{ca}"
 
 
 def name_certificate(gateway: str, listener: str) -> str:

@@ -18,7 +18,7 @@ from xds_server.graph import Certificate, Endpoint
 from xds_server.snapshot import Resource
 
 from .encode import encode_typed
-from .names import SYSTEM_ROOTS, name_certificate
+from .names import SYSTEM_ROOTS, name_authority_secret, name_certificate
 
 
 def compile_certificate(gateway: str, listener: str, certificate: Certificate, origin: str) -> Resource:
@@ -31,21 +31,25 @@ def compile_certificate(gateway: str, listener: str, certificate: Certificate, o
     return encode_typed(Secret(name=name, tls_certificate=pair), name, origin)
 
 
-def compile_authorities(endpoint: Endpoint) -> Iterator[tuple[str, str]]:
-    """Name and PEM text of each CA file that an endpoint's backends are checked against."""
-    for deployment in endpoint.deployments:
-        for revision in deployment.revisions:
-            for backend in revision.backends:
-                if backend.tls is not None and backend.tls.ca_name is not None and backend.tls.ca is not None:
-                    yield backend.tls.ca_name, backend.tls.ca
-
-
-def compile_authority(name: str, ca: str) -> Resource:
-    """A CA bundle as a validation context."""
-    context = CertificateValidationContext(trusted_ca=DataSource(inline_string=ca))
-    return encode_typed(Secret(name=name, validation_context=context), name)
+def compile_authorities(endpoint: Endpoint) -> Iterator[Resource]:
+    """The CA files that an endpoint's backends are checked against, each a validation context."""
+    files = {
+        backend.tls.ca_file: backend.tls.ca
+        for deployment in endpoint.deployments
+        for revision in deployment.revisions
+        for backend in revision.backends
+        if backend.tls is not None
+    }
+    for file, ca in files.items():
+        if file is not None and ca is not None:
+            yield _compile_authority(name_authority_secret(endpoint, file), ca, endpoint.origin)
 
 
 def compile_system_roots(ca: str) -> Resource:
     """The public CAs, for ``https`` backends that name no CA. Sent once to a node that asks for them."""
-    return compile_authority(SYSTEM_ROOTS, ca)
+    return _compile_authority(SYSTEM_ROOTS, ca, "")
+
+
+def _compile_authority(name: str, ca: str, origin: str) -> Resource:
+    context = CertificateValidationContext(trusted_ca=DataSource(inline_string=ca))
+    return encode_typed(Secret(name=name, validation_context=context), name, origin)

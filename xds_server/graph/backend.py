@@ -79,5 +79,4 @@ def _build_tls(workload: Workload, spec: BackendSpec, context: Context) -> Upstr
     ca = spec.tls.ca if spec.tls is not None else None
     if ca is None:
         return UpstreamTls(name, is_ip, None, None)
-    key = f"{workload.workspace}/ca/{resolved(workload.origin.file, ca)}"
-    return UpstreamTls(name, is_ip, key, context.files[ca].decode())
+    return UpstreamTls(name, is_ip, resolved(workload.origin.file, ca), context.files[ca].decode())

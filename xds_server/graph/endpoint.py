@@ -14,12 +14,12 @@ from .placement import Placement
 class UpstreamTls:
     """How to speak TLS to a backend: the name to ask for and check, and whose signature to trust.
 
-    ``ca_name`` is the workspace's CA file and ``ca`` its PEM text; both ``None`` stand for the public CAs.
+    ``ca_file`` is a CA file's path in the policy folder, ``ca`` its PEM text; both ``None`` stand for the public CAs.
     """
 
     name: str
     is_ip: bool
-    ca_name: str | None
+    ca_file: str | None
     ca: str | None
 
 

@@ -41,29 +41,30 @@ class TenantSource:
         return (*own, *self.environments, *self.policies, *self.workloads)
 
 
+_Built = tuple[Workload, Context, Endpoint | None, tuple[Diagnostic, ...]]
+
+
 @dataclass
 class EndpointCache:
     """Endpoints already built, so that a change of one manifest builds one endpoint."""
 
-    known: dict[tuple[str, str], tuple[Workload, Context, Endpoint | None, tuple[Diagnostic, ...]]] = field(
-        default_factory=dict
-    )
+    known: dict[tuple[str, str], _Built] = field(default_factory=dict)
+    context: Context | None = None
 
-    def build(self, workload: Workload, context: Context) -> tuple[Endpoint | None, tuple[Diagnostic, ...]]:
-        """The endpoint of a workload, the same object as last time if neither it nor its context changed."""
-        key = (workload.segment, workload.name)
-        before = self.known.get(key)
-        if before is not None and before[0] is workload and before[1] == context:
-            return before[2], before[3]
-        endpoint, found = build_endpoint(workload, context)
-        self.known[key] = (workload, context, endpoint, tuple(found))
-        return endpoint, tuple(found)
-
-    def keep(self, workloads: Iterable[Workload]) -> None:
-        """Forget endpoints of workloads that are no longer there."""
-        current = {(workload.segment, workload.name) for workload in workloads}
-        for key in self.known.keys() - current:
-            del self.known[key]
+    def build(self, workloads: Iterable[Workload], context: Context, loaded: Loaded) -> Iterable[_Built]:
+        """The endpoints of workloads, the same objects as last time where neither they nor their context changed."""
+        same = context == self.context
+        known, self.known, self.context = self.known, {}, context
+        for workload in workloads:
+            key = (workload.segment, workload.name)
+            before = known.get(key)
+            if before is None or before[0] is not workload or not same:
+                narrow = context.narrow(workload, loaded)
+                if before is None or before[0] is not workload or before[1] != narrow:
+                    endpoint, found = build_endpoint(workload, narrow)
+                    before = (workload, narrow, endpoint, tuple(found))
+            self.known[key] = before
+            yield before
 
 
 def build_tenant(
@@ -83,14 +84,12 @@ def build_tenant(
         for name in workspace.spec.issuers
         if name in fleet.authorities
     )
-    context = Context(workspace, trusts, environments, policies, fleet.places, files={})
+    context = Context(workspace, trusts, environments, policies, fleet.places, loaded.attachments)
     endpoints = []
-    for workload in source.workloads:
-        endpoint, faults = cache.build(workload, context.narrow(workload, loaded))
+    for _, _, endpoint, faults in cache.build(source.workloads, context, loaded):
         found += faults
         if endpoint is not None:
             endpoints.append(endpoint)
-    cache.keep(source.workloads)
     tenant = Tenant(
         name=workspace.name,
         default_environment=workspace.spec.default_environment,

@@ -1,0 +1,60 @@
+"""Indexes of compiled resources that are brought up to date, rather than made anew, when a few endpoints change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from xds_server.graph import Endpoint
+from xds_server.snapshot import Layer, Resource
+
+Compile = Callable[[Endpoint], Iterable[Resource]]
+
+
+class EndpointIndex:
+    """The resources of all endpoints, by type and name. An endpoint that stays the same is not compiled again."""
+
+    def __init__(self) -> None:
+        self._compiled: dict[str, tuple[Endpoint, tuple[Resource, ...]]] = {}
+        self._layer: dict[str, dict[str, Resource]] = {}
+
+    def update(self, endpoints: Iterable[Endpoint], compile_one: Compile) -> Layer:
+        """The layer of these endpoints. What was returned before is never changed."""
+        before = self._compiled
+        compiled: dict[str, tuple[Endpoint, tuple[Resource, ...]]] = {}
+        added: list[Resource] = []
+        dropped: list[Resource] = []
+        for endpoint in endpoints:
+            known = before.get(endpoint.path)
+            if known is not None and (known[0] is endpoint or known[0] == endpoint):
+                compiled[endpoint.path] = known
+                continue
+            resources = tuple(compile_one(endpoint))
+            compiled[endpoint.path] = (endpoint, resources)
+            added += resources
+            dropped += known[1] if known is not None else ()
+        if len(compiled) != len(before) + len(compiled.keys() - before.keys()):
+            dropped += [each for path in before.keys() - compiled.keys() for each in before[path][1]]
+        self._compiled = compiled
+        self._layer = _amend(self._layer, dropped, added)
+        return self._layer
+
+
+def _amend(
+    layer: dict[str, dict[str, Resource]], dropped: list[Resource], added: list[Resource]
+) -> dict[str, dict[str, Resource]]:
+    amended = dict(layer)
+    for url in {resource.type_url for resource in (*dropped, *added)}:
+        amended[url] = dict(layer.get(url, {}))
+    for resource in dropped:
+        amended[resource.type_url].pop(resource.name, None)
+    for resource in added:
+        amended[resource.type_url][resource.name] = resource
+    return amended
+
+
+def merge(one: Layer, other: Layer) -> Layer:
+    """Two layers as one, where no type holds a name in both."""
+    merged = dict(one)
+    for url, resources in other.items():
+        merged[url] = {**merged[url], **resources} if url in merged else resources
+    return merged
