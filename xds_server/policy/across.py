@@ -13,7 +13,7 @@ from xds_server.policy.reading.fault import Path
 
 
 def unique(manifests: Iterable[Manifest]) -> tuple[list[Manifest], list[Diagnostic]]:
-    """The manifests without those whose kind, workspace and name came before, and the diagnostics for them."""
+    """The manifests whose kind, workspace and name did not come before, and diagnostics for the others."""
     first: dict[tuple[str, str | None, str], Manifest] = {}
     kept: list[Manifest] = []
     diagnostics: list[Diagnostic] = []
@@ -29,9 +29,9 @@ def unique(manifests: Iterable[Manifest]) -> tuple[list[Manifest], list[Diagnost
 
 def clashes(manifests: Iterable[Manifest]) -> Iterator[Diagnostic]:
     """Manifests of different names that claim the same thing: a region, or the tokens of an issuer."""
-    few = [manifest for manifest in manifests if isinstance(manifest, Location | Issuer)]
-    locations = [manifest for manifest in few if isinstance(manifest, Location)]
-    issuers = [manifest for manifest in few if isinstance(manifest, Issuer)]
+    those = list(manifests)
+    locations = [manifest for manifest in those if isinstance(manifest, Location)]
+    issuers = [manifest for manifest in those if isinstance(manifest, Issuer)]
     regions = [(location, location.region) for location in locations]
     yield from _twice(regions, ("spec", "region"), "duplicate-region", "the region")
     tokens = [(issuer, issuer.spec.issuer) for issuer in issuers]

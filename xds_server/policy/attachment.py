@@ -22,7 +22,7 @@ Role = Literal["jwks", "certificate", "key", "ca"]
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A manifest's mention of a file: where it stands in the manifest, the file as written, what it is for."""
+    """A mention of a file: where it stands in the manifest, the file as written, what it is for."""
 
     path: Path
     file: str
@@ -109,7 +109,7 @@ def _missing(file: str, reference: Reference, attachments: Mapping[str, bytes]) 
             "missing-file",
             reference.path,
             "the development issuer has no key here",
-            "`fairlead` makes one where it may run as a development gateway; elsewhere name `file`, `uri` or `inline`",
+            "`fairlead up` makes one; in production use `file`, `uri` or `inline`",
         )
     if reference.file.startswith("/"):
         message = f"`{reference.file}` is not a path inside the policy folder"

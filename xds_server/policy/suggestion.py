@@ -14,7 +14,7 @@ def closest(word: str, choices: Iterable[str]) -> str | None:
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str | None:
-    """The hint for a word that is none of `choices`: the nearest one, or else all of them when they are few."""
+    """The hint for a word that is none of `choices`: the nearest, or else all of them when they are few."""
     known = sorted(choices)
     near = closest(word, known)
     if near is not None:

@@ -57,10 +57,10 @@ class WorkloadMetadata(WorkspaceMetadata):
 
 
 class Manifest(Part):
-    """One document of a policy set. Equal manifests say the same; where they stand in a file does not count."""
+    """One document of a policy set. Equal manifests say the same, wherever they stand."""
 
     kind: ClassVar[str]
-    _origin: Origin = PrivateAttr(default=Origin.NOWHERE)
+    _origin: Origin = PrivateAttr(default_factory=lambda: Origin.NOWHERE)
 
     @property
     def origin(self) -> Origin:
@@ -70,14 +70,13 @@ class Manifest(Part):
     @property
     def name(self) -> str:
         """Shorthand for `metadata.name`."""
-        metadata: Metadata = self.__dict__["metadata"]
-        return metadata.name
+        name: str = self.__dict__["metadata"].name
+        return name
 
     @property
     def workspace(self) -> str | None:
         """Shorthand for `metadata.workspace`; None for the fleet's kinds."""
-        metadata = self.__dict__["metadata"]
-        return metadata.workspace if isinstance(metadata, WorkspaceMetadata) else None
+        return getattr(self.__dict__["metadata"], "workspace", None)
 
     @property
     def key(self) -> tuple[str, str | None, str]:
@@ -94,6 +93,10 @@ class Manifest(Part):
         """Whom a mistake in this manifest concerns: its workspace, or None for the fleet."""
         name = self.name if self.kind == "Workspace" else self.workspace
         return None if name is None else frozenset({name})
+
+    def stand_at(self, origin: Origin) -> None:
+        """Say where the manifest was read; for whoever reads it."""
+        self._origin = origin
 
     def at(self, origin: Origin) -> Manifest:
         """The same manifest, read elsewhere."""

@@ -100,7 +100,7 @@ class GatewaySpec(Part):
         description="What every Envoy of the gateway listens on.",
         examples=[[{"name": "public", "port": 10000}]],
     )
-    paths: Paths = Field(default=Paths(), description="How the endpoint's URL is written.")
+    paths: Paths = Field(default_factory=Paths, description="How the endpoint's URL is written.")
     workspace_headers: tuple[HeaderName, ...] = Field(
         default=("x-fairlead-workspace",),
         description="Request headers in which a client may repeat the workspace. One that contradicts the "
@@ -112,8 +112,8 @@ class GatewaySpec(Part):
         description="When an Envoy gets a model's configuration. `eager`: at once, for every model.",
         examples=["eager"],
     )
-    limits: Limits = Field(default=Limits(), description="What one Envoy takes on at a time.")
-    timeouts: Timeouts = Field(default=Timeouts(), description="How long an Envoy waits.")
+    limits: Limits = Field(default_factory=Limits, description="What one Envoy takes on at a time.")
+    timeouts: Timeouts = Field(default_factory=Timeouts, description="How long an Envoy waits.")
 
 
 class Gateway(Manifest):

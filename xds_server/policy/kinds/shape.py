@@ -23,7 +23,7 @@ def parts(annotation: Any) -> list[type[BaseModel]]:
 
 
 def part_at(model: type[BaseModel], path: Path, value: Any) -> type[BaseModel] | None:
-    """The part that stands at a path of a manifest; `value` is the manifest's values, which tell unions apart."""
+    """The part at a path of a manifest; `value` is what the manifest holds, which tells unions apart."""
     here: type[BaseModel] = model
     for step in path:
         value = _below(value, step)

@@ -78,6 +78,9 @@ class BackendTls(Part):
     )
 
 
+_CHECKED = BackendHealthCheck()
+
+
 class Backend(Part):
     """A server that runs the revision, in one location."""
 
@@ -112,7 +115,7 @@ class Backend(Part):
         default=None, description="What to put in front of the path that it is asked for.", examples=["/v2"]
     )
     health_check: BackendHealthCheck = Field(
-        default=BackendHealthCheck(), description="What differs for this backend."
+        default_factory=lambda: _CHECKED, description="What differs for this backend."
     )
 
 
@@ -182,6 +185,9 @@ class Access(Part):
     )
 
 
+_MEMBERS = Access()
+
+
 class WorkloadSpec(Part):
     """Who may call the workload, and where it is deployed."""
 
@@ -190,11 +196,12 @@ class WorkloadSpec(Part):
     )
     enabled: bool = Field(
         default=True,
-        description="Whether it is served at all. If not, requests get the same answer as if it did not exist.",
+        description="Whether it is served at all. If not, requests are answered as if it did not exist.",
         examples=[True],
     )
     access: Access = Field(
-        default=Access(), description="Who may call. Without it, every member of the workspace."
+        default_factory=lambda: _MEMBERS,
+        description="Who may call. Without it, every member of the workspace.",
     )
     deployments: tuple[Deployment, ...] = Field(
         min_length=1, description="Where it is deployed: at most once in each environment."

@@ -61,4 +61,4 @@ class Environment(Manifest):
     kind: ClassVar[str] = "Environment"
 
     metadata: WorkspaceMetadata = Field(description="Who this manifest is.")
-    spec: EnvironmentSpec = Field(default=EnvironmentSpec(), description="What it says.")
+    spec: EnvironmentSpec = Field(default_factory=EnvironmentSpec, description="What it says.")

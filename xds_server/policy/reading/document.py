@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 
 import yaml
-from yaml.cyaml import CParser
-from yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, ScalarEvent
+from yaml._yaml import CParser
+from yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, Event, ScalarEvent
 from yaml.nodes import MappingNode, Node, SequenceNode
 
 from xds_server.policy.reading.fault import Fault, Mark, MarkedFault, Path
@@ -22,17 +22,8 @@ _LONG_LINE = re.compile(r"[^\n]{1000}")
 class _Composer(CParser):
     """libyaml's composer with nothing resolved: a node's tag is empty unless its author wrote one."""
 
-    def __init__(self, text: str) -> None:
-        CParser.__init__(self, text)
-
-    def resolve(self, kind: object, value: object, implicit: object) -> str:  # noqa: ARG002
-        return ""
-
-    def descend_resolver(self, parent: object, index: object) -> None:
-        """Nothing depends on where a node stands."""
-
-    def ascend_resolver(self) -> None:
-        """See `descend_resolver`."""
+    # libyaml's binding calls these for every node; a method in C that takes anything and gives "" is cheapest.
+    resolve = descend_resolver = ascend_resolver = staticmethod("".format)
 
 
 def split(text: str) -> Iterator[tuple[int, str]]:
@@ -56,7 +47,9 @@ def compose(text: str) -> list[Node]:
     composer = _Composer(text)
     documents = []
     while composer.check_node():
-        documents.append(composer.get_node())
+        node = composer.get_node()
+        if node is not None:
+            documents.append(node)
     return documents
 
 
@@ -74,13 +67,21 @@ def refused(text: str) -> list[MarkedFault]:
         if isinstance(event, CollectionStartEvent):
             depth += 1
             if depth > DEPTH:
-                fault = Fault("too-deep", (), f"this is nested more than {DEPTH} deep")
-                return [*faults, MarkedFault(Mark(event.start_mark.line, event.start_mark.column), fault)]
+                return [
+                    *faults,
+                    marked(event, Fault("too-deep", (), f"this is nested more than {DEPTH} deep")),
+                ]
         elif isinstance(event, CollectionEndEvent):
             depth -= 1
         if isinstance(event, AliasEvent | ScalarEvent | CollectionStartEvent) and event.anchor is not None:
-            faults.append(MarkedFault(Mark(event.start_mark.line, event.start_mark.column), _anchor(event)))
+            faults.append(marked(event, _anchor(event)))
     return faults
+
+
+def marked(at: Event | Node, fault: Fault) -> MarkedFault:
+    """A fault with the place at which an event or a node begins."""
+    start = at.start_mark
+    return MarkedFault(Mark(start.line, start.column) if start is not None else Mark(0, 0), fault)
 
 
 def _may_be_deep(text: str) -> bool:

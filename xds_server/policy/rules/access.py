@@ -1,0 +1,66 @@
+"""Access: where an issuer's keys come from, and where its tokens stand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from xds_server.policy.reading.fault import Fault, Path
+from xds_server.policy.rules.jwks import jwks_problems
+from xds_server.policy.rules.listener import same_words
+from xds_server.policy.rules.value import mapping, text
+
+_JWKS: Path = ("spec", "jwks")
+_SOURCES = ("inline", "file", "uri", "development")
+_THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
+_NOT_FOR_TOKENS = frozenset(
+    {"host", "content-length", "transfer-encoding", "connection", "cookie", "te", "upgrade"}
+)
+
+
+def issuer_rules(spec: dict[str, Any]) -> Iterator[Fault]:
+    """What breaks a rule in an Issuer."""
+    if isinstance(spec.get("jwks"), dict):
+        yield from _jwks(spec["jwks"])
+    headers = spec.get("headers")
+    yield from same_words(("spec", "headers"), headers)
+    for index, header in enumerate(headers if isinstance(headers, tuple) else ()):
+        if isinstance(header, str) and header.casefold() in _NOT_FOR_TOKENS:
+            message = f"`{header}` cannot carry a bearer token"
+            yield Fault("bad-value", ("spec", "headers", index), message, "for example `Authorization`")
+
+
+def _jwks(jwks: dict[str, Any]) -> Iterator[Fault]:
+    given = [source for source in _SOURCES if source in jwks]
+    if len(given) != 1:
+        held = "none of them is" if not given else " and ".join(f"`{source}`" for source in given) + " are"
+        hint = "keep one of " + ", ".join(given) if given else None
+        message = f"exactly one of {', '.join(_SOURCES)} must be given; {held}"
+        yield Fault("one-source", _JWKS, message, hint)
+    if "cacheDuration" in jwks and "uri" not in jwks:
+        path: Path = (*_JWKS, "cacheDuration")
+        yield Fault("bad-value", path, "`cacheDuration` is only for keys that are fetched from a `uri`")
+    uri = text(jwks, "uri")
+    if uri is not None:
+        yield from _uri(uri)
+    if mapping(jwks, "inline"):
+        for index, problem in jwks_problems(jwks["inline"]):
+            at: Path = (*_JWKS, "inline", "keys")
+            yield Fault("bad-jwks", at if index is None else (*at, index), f"the key set {problem}")
+
+
+def _uri(uri: str) -> Iterator[Fault]:
+    path: Path = (*_JWKS, "uri")
+    try:
+        parts = urlsplit(uri)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        yield Fault("bad-address", path, f"`{uri}` is not a URL")
+        return
+    if parts.scheme not in ("http", "https") or not host or "@" in parts.netloc or parts.fragment:
+        hint = "for example `https://issuer.example.com/.well-known/jwks.json`"
+        yield Fault("bad-address", path, f"`{uri}` is not an https URL", hint)
+    elif parts.scheme == "http" and host not in _THIS_MACHINE:
+        message = "keys must not be fetched over plain http: whoever is on the way could sign"
+        yield Fault("bad-address", path, message, f"did you mean `https{uri[4:]}`?")

@@ -1,0 +1,120 @@
+"""Splits: deployments, revisions and backends that cannot all be, and weights that cannot work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from xds_server.policy.kinds.address import AddressError, parse_address
+from xds_server.policy.kinds.duration import parse_duration
+from xds_server.policy.reading.fault import Fault, Path
+from xds_server.policy.rules.value import entries, mapping, repeated, text, whole
+
+MOST = 2**32 - 1
+"""What weights may add up to. Source: `WeightedCluster` and `LbEndpoint`,
+https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/route/v3/route_components.proto
+"""
+
+
+def workload_rules(spec: dict[str, Any]) -> Iterator[Fault]:
+    """What breaks a rule in a Model, Agent or Function."""
+    deployments = list(entries(spec, "deployments"))
+    yield from repeated(
+        (
+            (("spec", "deployments", index, "environment"), text(deployment, "environment"))
+            for index, deployment in deployments
+        ),
+        lambda name: f"there is a deployment to `{name}` already",
+    )
+    for index, deployment in deployments:
+        way: Path = ("spec", "deployments", index)
+        yield from _names((*way, "policies"), deployment.get("policies"))
+        yield from _revisions(way, deployment)
+
+
+def _revisions(way: Path, deployment: dict[str, Any]) -> Iterator[Fault]:
+    revisions = list(entries(deployment, "revisions"))
+    yield from repeated(
+        (((*way, "revisions", index, "name"), text(revision, "name")) for index, revision in revisions),
+        lambda name: f"there is a revision `{name}` already",
+    )
+    yield from _shares(way, "revisions", revisions, deployment.get("revisions"))
+    for index, revision in revisions:
+        here: Path = (*way, "revisions", index)
+        yield from _health(here, mapping(revision, "healthCheck"))
+        yield from _backends(here, revision)
+
+
+def _shares(
+    way: Path, what: str, revisions: Sequence[tuple[int, dict[str, Any]]], declared: Any
+) -> Iterator[Fault]:
+    silent = [index for index, revision in revisions if "weight" not in revision]
+    if silent and isinstance(declared, tuple) and len(declared) > 1:
+        for index in silent:
+            hint = "with more than one revision, each says its weight"
+            yield Fault("missing-weight", (*way, what, index), "`weight` is missing", hint)
+        return
+    weights = [revision.get("weight", 1) for _, revision in revisions]
+    yield from _weights((*way, what), weights, "revisions", "to serve nothing, write `enabled: false`")
+
+
+def _backends(way: Path, revision: dict[str, Any]) -> Iterator[Fault]:
+    backends = list(entries(revision, "backends"))
+    weights = [backend.get("weight", 1) for _, backend in backends]
+    yield from _weights((*way, "backends"), weights, "backends", "to serve nothing, write `enabled: false`")
+    claims = []
+    for index, backend in backends:
+        here: Path = (*way, "backends", index)
+        address, location = text(backend, "address"), text(backend, "location")
+        if address is None:
+            continue
+        try:
+            parsed = parse_address(address)
+        except AddressError:
+            continue
+        if location is not None:
+            claims.append(((*here, "address"), (location, parsed.authority)))
+        if "tls" in backend and not parsed.tls:
+            hint = f"write `https://{parsed.authority}`, or leave `tls` out"
+            yield Fault("tls-without-https", (*here, "tls"), "`tls` is only for an https address", hint)
+        if parsed.tls and parsed.is_ip and text(mapping(backend, "tls"), "sni") is None:
+            hint = "add `tls: {sni: name.in.its.certificate}`"
+            yield Fault(
+                "missing-key", (*here, "address"), "an https address that is an IP needs `tls.sni`", hint
+            )
+    yield from repeated(claims, lambda claim: f"there is a backend `{claim[1]}` in `{claim[0]}` already")
+
+
+def _weights(path: Path, weights: list[Any], what: str, hint: str) -> Iterator[Fault]:
+    if not weights or not all(whole(weight) and weight >= 0 for weight in weights):
+        return
+    if sum(weights) == 0:
+        yield Fault("zero-weights", (*path, 0, "weight"), f"the weights of all {what} are 0", hint)
+    if sum(weights) > MOST:
+        message = f"the weights of all {what} add up to {sum(weights)}; at most {MOST} is possible"
+        yield Fault("large-weights", (*path, 0, "weight"), message, "divide them all by the same number")
+
+
+def _health(way: Path, check: dict[str, Any]) -> Iterator[Fault]:
+    interval, timeout = check.get("interval", "5s"), check.get("timeout", "1s")
+    if isinstance(interval, str) and isinstance(timeout, str):
+        try:
+            longer = parse_duration(timeout) > parse_duration(interval)
+        except ValueError:
+            longer = False
+        if longer:
+            key = "timeout" if "timeout" in check else "interval"
+            message = f"a check may take {timeout} but the next begins after {interval}"
+            yield Fault("bad-value", (*way, "healthCheck", key), message, "make `timeout` the shorter one")
+    statuses = check.get("expectedStatuses")
+    for index, status in enumerate(statuses if isinstance(statuses, tuple) else ()):
+        low, dash, high = status.partition("-") if isinstance(status, str) else ("", "", "")
+        if dash and low.isdigit() and high.isdigit() and int(low) > int(high):
+            path: Path = (*way, "healthCheck", "expectedStatuses", index)
+            yield Fault("bad-value", path, f"`{status}` is empty", f'did you mean "{high}-{low}"?')
+
+
+def _names(path: Path, names: Any) -> Iterator[Fault]:
+    if isinstance(names, tuple):
+        claims = (((*path, index), name) for index, name in enumerate(names) if isinstance(name, str))
+        yield from repeated(claims, lambda name: f"`{name}` is listed already")
