@@ -54,6 +54,16 @@ class Catalogue:
                 self._regions[name] = self._regional(name)
             return self._regions[name]
 
+    def counts(self) -> dict[str, int]:
+        """Return how many resources there are by type URL, those of the regions made so far included."""
+        with self._lock:
+            layers = [self.shared, *self.gateways.values(), *self._regions.values()]
+        counts: dict[str, int] = {}
+        for each in layers:
+            for type_url, names in each.items():
+                counts[type_url] = counts.get(type_url, 0) + len(names)
+        return counts
+
     def view(self, audience: Audience) -> View | None:
         """Return what an audience sees, always the same object; `None` when there is no such gateway."""
         known = self._views.get(audience)

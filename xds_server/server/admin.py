@@ -1,0 +1,86 @@
+"""The control plane's own HTTP: is it alive, is it ready, what does each node hold."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from xds_server.server.metrics import CONTENT_TYPE, Metrics
+from xds_server.server.nodes import NodeStatus
+from xds_server.server.readiness import Readiness
+
+_GRACE: Final = 1
+
+
+def application(metrics: Metrics, nodes: NodeStatus, readiness: Readiness) -> Starlette:
+    """Make the admin application: `/metrics`, `/healthz`, `/readyz`, `/nodes` and `/nodes/<id>`."""
+
+    async def metrics_page(_: Request) -> Response:
+        metrics.nodes.set(nodes.connected())
+        metrics.refused_resources.set(nodes.refused())
+        return Response(metrics.render(), media_type=CONTENT_TYPE)
+
+    async def healthz(_: Request) -> Response:
+        return JSONResponse({"alive": True})
+
+    async def readyz(_: Request) -> Response:
+        return JSONResponse(readiness.describe(), status_code=200 if readiness.ready else 503)
+
+    async def all_nodes(_: Request) -> Response:
+        return JSONResponse({"generation": readiness.generation, "nodes": nodes.all()})
+
+    async def one_node(request: Request) -> Response:
+        found = nodes.one(request.path_params["id"])
+        if found is None:
+            return JSONResponse({"error": "no such node"}, status_code=404)
+        return JSONResponse(found)
+
+    return Starlette(
+        routes=[
+            Route("/metrics", metrics_page),
+            Route("/healthz", healthz),
+            Route("/readyz", readyz),
+            Route("/nodes", all_nodes),
+            Route("/nodes/{id:path}", one_node),
+        ]
+    )
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to the command, which stops everything in order."""
+        yield
+
+
+class AdminServer:
+    """Serves an application on a socket, in the running event loop."""
+
+    def __init__(self, app: Starlette, listening: socket.socket) -> None:
+        self._socket = listening
+        self._server = _Server(
+            uvicorn.Config(
+                app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=_GRACE
+            )
+        )
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to serve."""
+        self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]))
+
+    async def stop(self) -> None:
+        """Close the port and wait for the requests being answered."""
+        self._server.should_exit = True
+        if self._task is not None:
+            await self._task
+        self._socket.close()

@@ -1,0 +1,38 @@
+"""Structured logs on stderr: for people on a terminal, JSON elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import TextIO
+
+import structlog
+
+
+def configure(level: str = "info", *, stream: TextIO | None = None, json: bool | None = None) -> None:
+    """Set logging up for the process. `json` is decided by whether the stream is a terminal, unless given.
+
+    Raises `ValueError` when `level` is not the name of one.
+    """
+    target = sys.stderr if stream is None else stream
+    number = logging.getLevelNamesMapping().get(level.upper())
+    if number is None:
+        raise ValueError(f"{level!r} is not a log level")
+    as_json = not target.isatty() if json is None else json
+    renderer: structlog.typing.Processor
+    if as_json:
+        renderer = structlog.processors.JSONRenderer(sort_keys=True)
+        failure: structlog.typing.Processor = structlog.processors.dict_tracebacks
+        stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
+    else:
+        renderer = structlog.dev.ConsoleRenderer(colors="NO_COLOR" not in os.environ)
+        failure = structlog.processors.StackInfoRenderer()
+        stamp = structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False)
+    structlog.configure(
+        processors=[structlog.processors.add_log_level, stamp, failure, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(target),
+        cache_logger_on_first_use=False,
+    )
+    logging.basicConfig(level=max(number, logging.WARNING), stream=target, format="%(message)s")

@@ -1,0 +1,88 @@
+"""What is counted, in Prometheus' format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from xds_server.protocol.types import ORDER, short
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30)
+_KNOWN: Final = {type_url: short(type_url) for type_url in ORDER}
+
+
+def label(type_url: str) -> str:
+    """Return a type's label. Types that are not served share one, so that a client cannot make new time
+    series."""
+    return _KNOWN.get(type_url, "other")
+
+
+class Metrics:
+    """The time series of one control plane, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        self.streams = self._gauge("xds_streams", "Open streams", "variant")
+        self.requests = self._counter("xds_requests", "Requests received", "type")
+        self.responses = self._counter("xds_responses", "Responses sent", "type")
+        self.bytes_sent = self._counter("xds_response_bytes", "Bytes of the responses sent", "type")
+        self.resources_sent = self._counter("xds_resources_sent", "Resources in the responses sent", "type")
+        self.accepted = self._counter("xds_accepted", "Responses acknowledged (ACK)", "type")
+        self.refused = self._counter("xds_refused", "Responses refused (NACK)", "type")
+        self.answer_seconds = Histogram(
+            "fairlead_xds_answer_seconds",
+            "From a response to its acknowledgement or refusal",
+            ["type"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.refused_resources = Gauge(
+            "fairlead_xds_refused_resources",
+            "Resources that a connected node refuses now, summed over nodes",
+            registry=self.registry,
+        )
+        self.nodes = Gauge("fairlead_xds_nodes", "Nodes connected", registry=self.registry)
+        self.views_failed = Counter(
+            "fairlead_views_failed", "Views that could not be made", registry=self.registry
+        )
+        self.generation = Gauge(
+            "fairlead_catalogue_generation",
+            "Generation of the catalogue being served",
+            registry=self.registry,
+        )
+        self.resources = self._gauge("catalogue_resources", "Resources in the catalogue", "type")
+        self.publish_seconds = self._histogram(
+            "publish_seconds", "From a catalogue to all streams told of it"
+        )
+        self.load_seconds = self._histogram("load_seconds", "Reading and checking the policies")
+        self.compile_seconds = self._histogram("compile_seconds", "From policies to a catalogue")
+        self.diagnostics = self._gauge("diagnostics", "Findings in the policies as they are", "severity")
+
+    def published(self, generation: int, counts: Mapping[str, int], seconds: float) -> None:
+        """Take note of a catalogue that all streams were told of."""
+        self.generation.set(generation)
+        self.publish_seconds.observe(seconds)
+        for type_url in ORDER:
+            self.resources.labels(label(type_url)).set(counts.get(type_url, 0))
+
+    def render(self) -> bytes:
+        """Return everything in the text format that Prometheus reads."""
+        return generate_latest(self.registry)
+
+    def _counter(self, name: str, words: str, *labels: str) -> Counter:
+        return Counter(f"fairlead_{name}", words, labels, registry=self.registry)
+
+    def _gauge(self, name: str, words: str, *labels: str) -> Gauge:
+        return Gauge(f"fairlead_{name}", words, labels, registry=self.registry)
+
+    def _histogram(self, name: str, words: str) -> Histogram:
+        return Histogram(f"fairlead_{name}", words, buckets=_SECONDS, registry=self.registry)

@@ -1,0 +1,119 @@
+"""One writer, many streams: who is sent which view."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Protocol
+
+import structlog
+
+from xds_server.server.metrics import Metrics
+from xds_server.snapshot import Audience, Catalogue, Diff, View, diff
+
+log = structlog.get_logger("fairlead.publisher")
+
+
+class Reader(Protocol):
+    """Takes the views of one audience. `show` must not block: it notes what changed and wakes whoever sends
+    it."""
+
+    def show(self, view: View, change: Diff | None) -> None:
+        """Take a new view and, unless it is the first, the difference to the one before."""
+
+
+@dataclass(slots=True)
+class _Group:
+    view: View | None = None
+    readers: set[Reader] = field(default_factory=set)
+
+
+class Publisher:
+    """Holds the current catalogue, and shows each reader its audience's view of it.
+
+    There are no queues: a reader is told which names changed and looks at the newest view when it sends, so
+    a slow
+    one costs nothing. Each audience's view and difference are made once, outside the event loop.
+    """
+
+    def __init__(self, metrics: Metrics) -> None:
+        self.catalogue: Catalogue | None = None
+        self._groups: dict[Audience, _Group] = {}
+        self._writing = asyncio.Lock()
+        self._metrics = metrics
+
+    async def publish(self, catalogue: Catalogue) -> None:
+        """Make a catalogue the current one. An audience whose view fails to compile keeps the one it has."""
+        async with self._writing:
+            started = perf_counter()
+            fresh = {}
+            tried = dict(self._groups)
+            for audience, group in tried.items():
+                found = await self._look(catalogue, audience, group.view)
+                if found is not None:
+                    fresh[audience] = found
+            self.catalogue = catalogue
+            for audience, (view, change) in fresh.items():
+                if audience in self._groups:
+                    self._show(self._groups[audience], view, change)
+            # Those that came meanwhile found no catalogue, when this is the first one.
+            for audience, group in list(self._groups.items()):
+                if audience not in tried:
+                    await self._first(audience, group)
+            counts = await asyncio.to_thread(catalogue.counts)
+            self._metrics.published(catalogue.generation, counts, perf_counter() - started)
+
+    async def _look(
+        self, catalogue: Catalogue, audience: Audience, before: View | None
+    ) -> tuple[View, Diff | None] | None:
+        def look() -> tuple[View, Diff | None] | None:
+            view = catalogue.view(audience)
+            if view is None:
+                return None
+            return view, None if before is None else diff(before, view)
+
+        try:
+            found = await asyncio.to_thread(look)
+        except Exception:
+            log.exception("cannot make a view; its nodes keep what they have", **audience._asdict())
+            self._metrics.views_failed.inc()
+            return None
+        if found is None and before is not None:
+            log.warning("gateway is gone; its nodes keep what they have", gateway=audience.gateway)
+        return found
+
+    def _show(self, group: _Group, view: View, change: Diff | None) -> None:
+        group.view = view
+        for reader in list(group.readers):
+            reader.show(view, change)
+
+    async def attach(self, reader: Reader, audience: Audience) -> bool:
+        """Show a reader its audience's view, now and from now on. Returns whether there is one yet."""
+        group = self._groups.setdefault(audience, _Group())
+        group.readers.add(reader)
+        if group.view is None and self.catalogue is not None:
+            async with self._writing:
+                await self._first(audience, group)
+        elif group.view is not None:
+            reader.show(group.view, None)
+        return group.view is not None
+
+    async def _first(self, audience: Audience, group: _Group) -> None:
+        catalogue = self.catalogue
+        if group.view is None and catalogue is not None:
+            found = await self._look(catalogue, audience, None)
+            if found is not None:
+                self._show(group, found[0], None)
+
+    def detach(self, reader: Reader, audience: Audience) -> None:
+        """Forget a reader; an audience without readers costs nothing."""
+        group = self._groups.get(audience)
+        if group is not None:
+            group.readers.discard(reader)
+            if not group.readers:
+                del self._groups[audience]
+
+    def gateways(self) -> tuple[str, ...]:
+        """Return the names of the gateways there are."""
+        return tuple(sorted(self.catalogue.gateways)) if self.catalogue is not None else ()

@@ -1,0 +1,215 @@
+"""One open stream: reads requests, sends what its state machine says."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from time import monotonic
+from typing import Any, Protocol
+from uuid import uuid4
+
+import grpc
+import structlog
+
+from xds_server.protocol import Accepted, DeltaStream, Event, Node, Request, Response, SotwStream, Stream
+from xds_server.protocol.types import short
+from xds_server.server.metrics import Metrics, label
+from xds_server.server.nodes import NodeStatus
+from xds_server.server.publisher import Publisher
+from xds_server.server.wire_format import Encoder, MalformedRequestError, decode_delta, decode_sotw
+from xds_server.snapshot import Audience, Diff, View
+
+log = structlog.get_logger("fairlead.xds")
+
+
+class StreamFaultError(Exception):
+    """A fault of the stream as a whole: it is closed with this status. Anything less leaves it open."""
+
+    def __init__(self, status: grpc.StatusCode, words: str) -> None:
+        super().__init__(words)
+        self.status = status
+        self.words = words
+
+
+class Sink(Protocol):
+    """The writing half of a stream."""
+
+    async def write(self, message: bytes) -> None:
+        """Send one message; returns when there is room for the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """The parts in which delta and state of the world differ here."""
+
+    name: str
+    decode: Callable[[bytes], Request]
+    encode: Callable[[Encoder, Response], bytes]
+    stream: type[DeltaStream | SotwStream]
+
+
+DELTA = Variant("delta", decode_delta, Encoder.delta, DeltaStream)
+SOTW = Variant("sotw", decode_sotw, Encoder.sotw, SotwStream)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What all sessions share."""
+
+    publisher: Publisher
+    nodes: NodeStatus
+    metrics: Metrics
+    encoder: Encoder
+    make_stream: Callable[[type[DeltaStream | SotwStream], str], Stream[Any]]
+
+
+class Session:
+    """One stream from its first request to its end. Nothing is kept of it afterwards."""
+
+    def __init__(self, variant: Variant, services: Services, default_type: str = "") -> None:
+        self.variant = variant.name
+        self.stream = services.make_stream(variant.stream, f"{uuid4().hex[:8]}-")
+        self.node: Node | None = None
+        self._variant = variant
+        self._services = services
+        self._default_type = default_type
+        self._audience: Audience | None = None
+        self._wake = asyncio.Event()
+        self._closing = False
+
+    def show(self, view: View, change: Diff | None) -> None:
+        """Take a view from the publisher."""
+        self.stream.on_view(view, change)
+        if change is None or change:
+            self._wake.set()
+
+    def close(self) -> None:
+        """End the stream soon, as if it were complete."""
+        self._closing = True
+        self._wake.set()
+
+    async def run(self, requests: AsyncIterator[bytes], sink: Sink) -> None:
+        """Serve until the client or `close` ends it. Raises `StreamFaultError` for a fault of the whole
+        stream."""
+        reading = asyncio.create_task(self._read(requests))
+        reading.add_done_callback(lambda _: self._wake.set())
+        try:
+            while not (reading.done() or self._closing):
+                for response in self.stream.poll(monotonic()):
+                    await self._send(response, sink)
+                await self._sleep()
+            if reading.done():
+                reading.result()
+        finally:
+            reading.cancel()
+            self._leave()
+
+    async def _sleep(self) -> None:
+        """Wait until there may be something to send."""
+        deadline = self.stream.deadline
+        timer = None
+        if deadline is not None:
+            delay = max(0.0, deadline - monotonic())
+            timer = asyncio.get_running_loop().call_later(delay, self._wake.set)
+        await self._wake.wait()
+        self._wake.clear()
+        if timer is not None:
+            timer.cancel()
+
+    async def _send(self, response: Response, sink: Sink) -> None:
+        message = self._variant.encode(self._services.encoder, response)
+        metrics, kind = self._services.metrics, label(response.type_url)
+        metrics.responses.labels(kind).inc()
+        metrics.resources_sent.labels(kind).inc(len(response.resources))
+        metrics.bytes_sent.labels(kind).inc(len(message))
+        await sink.write(message)
+
+    async def _read(self, requests: AsyncIterator[bytes]) -> None:
+        async for message in requests:
+            request = self._decode(message)
+            if request.node is not None or self.node is None:
+                await self._meet(request.node)
+            self._services.metrics.requests.labels(label(request.type_url)).inc()
+            event = self.stream.on_request(request, monotonic())
+            if event is not None:
+                self._report(event)
+            self._wake.set()
+
+    def _decode(self, message: bytes) -> Request:
+        try:
+            request = self._variant.decode(message)
+        except MalformedRequestError as error:
+            raise StreamFaultError(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from error
+        if not request.type_url and self._default_type:
+            return _typed(request, self._default_type)
+        if not request.type_url:
+            raise StreamFaultError(grpc.StatusCode.INVALID_ARGUMENT, "a request must name its type_url")
+        if self._default_type and request.type_url != self._default_type:
+            words = f"this service has {self._default_type} only"
+            raise StreamFaultError(grpc.StatusCode.INVALID_ARGUMENT, words)
+        return request
+
+    async def _meet(self, node: Node | None) -> None:
+        """Take the node of a request: the first must have one, and it stays the same; its place may
+        change."""
+        if node is None or not node.id:
+            raise StreamFaultError(grpc.StatusCode.INVALID_ARGUMENT, "the first request must carry node.id")
+        if self.node is not None and node.id != self.node.id:
+            raise StreamFaultError(grpc.StatusCode.INVALID_ARGUMENT, "node.id changed within a stream")
+        known, self.node = self.node, node
+        if known is None:
+            self._services.nodes.join(node, self)
+            log.info("node connected", variant=self.variant, **_words(node))
+        audience = Audience(node.cluster, node.region)
+        if audience != self._audience:
+            await self._attach(audience, node)
+
+    async def _attach(self, audience: Audience, node: Node) -> None:
+        publisher = self._services.publisher
+        if self._audience is not None:
+            publisher.detach(self, self._audience)
+        self._audience = audience
+        known = await publisher.attach(self, audience)
+        if not known and publisher.catalogue is not None:
+            log.warning(
+                "node names a gateway that is not declared, or cannot be made; nothing is sent to it",
+                known_gateways=list(publisher.gateways()),
+                **_words(node),
+            )
+
+    def _report(self, event: Event) -> None:
+        metrics, kind = self._services.metrics, label(event.type_url)
+        metrics.answer_seconds.labels(kind).observe(event.seconds)
+        if isinstance(event, Accepted):
+            metrics.accepted.labels(kind).inc()
+            return
+        metrics.refused.labels(kind).inc()
+        node = self.node.id if self.node is not None else ""
+        common = {"node": node, "type": short(event.type_url), "error": event.text}
+        if not event.refusals:
+            log.warning("node refused a response (NACK)", resource=None, **common)
+        for refusal in event.refusals:
+            resource = refusal.resource
+            log.warning(
+                "node refused a resource (NACK); it keeps the version before",
+                resource=resource.name,
+                version=resource.version,
+                origin=resource.origin,
+                **common,
+            )
+
+    def _leave(self) -> None:
+        if self.node is not None:
+            self._services.nodes.leave(self.node, self)
+            log.info("node disconnected", variant=self.variant, **_words(self.node))
+        if self._audience is not None:
+            self._services.publisher.detach(self, self._audience)
+
+
+def _typed(request: Request, type_url: str) -> Request:
+    return replace(request, type_url=type_url)
+
+
+def _words(node: Node) -> dict[str, str]:
+    return {"node": node.id, "gateway": node.cluster, "region": node.region, "agent": node.agent}
