@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup up test test-fast lint types contracts check golden docs bench lock clean
+.PHONY: help setup up test lint types contracts check golden docs bench lock clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -35,6 +35,17 @@ contracts: setup ## Check that the arrows between the rooms go one way
 	$(BIN)/lint-imports
 
 check: lint types contracts ## Lint, types and import contracts
+
+golden: setup ## Rewrite the golden files of the tests, then look at the difference
+	$(BIN)/python -m pytest tests/golden tests/policy --update-goldens
+
+bench: setup ## Measure, and write bench/results.json and docs/benchmarks.md
+	$(BIN)/python -m bench.freshness --write
+
+lock: setup ## Write the versions in use to constraints.txt
+	{ echo '# Versions that `make test` passed with. Made by `make lock`.'; \
+	  $(BIN)/python -m pip freeze --disable-pip-version-check --exclude-editable; } > constraints.txt.new
+	mv constraints.txt.new constraints.txt
 
 clean: ## Remove the virtual environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
