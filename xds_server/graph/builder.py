@@ -27,6 +27,11 @@ class Built:
     fleet_kept: bool
 
     @property
+    def servable(self) -> bool:
+        """Whether there is something to serve: a fleet was good at least once. Before that, nothing is sent."""
+        return not self.fleet_kept or bool(self.graph.edges)
+
+    @property
     def errors(self) -> tuple[Diagnostic, ...]:
         """The diagnostics that keep something from taking effect."""
         return tuple(each for each in self.diagnostics if each.is_error)

@@ -9,6 +9,7 @@ Sockets, clocks and tasks live here; decisions of the protocol do not (`protocol
 
 from xds_server.server.control_plane import ControlPlane
 from xds_server.server.logs import configure
+from xds_server.server.pipeline import Pipeline, Update
 from xds_server.server.port import PortTaken
 
-__all__ = ["ControlPlane", "PortTaken", "configure"]
+__all__ = ["ControlPlane", "Pipeline", "PortTaken", "Update", "configure"]
