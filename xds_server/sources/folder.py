@@ -1,0 +1,128 @@
+"""A folder of policies, or a single file: read when asked, watched when wanted."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from xds_server.sources.burst import Burst
+from xds_server.sources.naming import is_hidden, is_swapped, may_count
+from xds_server.sources.shelf import Shelf
+from xds_server.sources.text import SourceText
+from xds_server.sources.watch import Watches
+
+SWEEP = 10.0
+"""Seconds between two looks at every file, for what no kernel tells: network file systems, lost events."""
+
+_READS_UNTIL_STILL = 5
+
+
+class FolderSource:
+    """The policy files below a folder, or one policy file.
+
+    Names are shown as the path given, joined with the path inside it.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = Path(path)
+        self._folder = self._path if self._path.is_dir() else self._path.parent
+        self._shelf = Shelf(self._path)
+        self._lock = threading.Lock()
+        # Files that have changed since they were read; None when it takes a look at all of them to know.
+        self._stale: set[str] | None = None
+        self._watched = False
+
+    def read(self) -> SourceText:
+        """The texts as they are now. Raises OSError when the folder or file itself cannot be read.
+
+        While `changes` is being iterated, only files that have changed are looked at.
+        """
+        with self._lock:
+            stale, self._stale = self._stale, set()
+            try:
+                if stale is None or not self._watched:
+                    self._read_all()
+                else:
+                    self._shelf.refresh(stale)
+            except BaseException:
+                self._stale = None
+                raise
+            return self._shelf.text()
+
+    async def changes(self) -> AsyncIterator[None]:
+        """One item whenever the texts may have changed since they were last read.
+
+        The first change is reported at once; what follows within a short time is merged. A change between
+        the last `read` and the beginning of the iteration is reported too. Raises FileNotFoundError when
+        there is nothing to watch.
+        """
+        burst = Burst()
+
+        def report(paths: set[str] | None) -> None:
+            if self._note(paths):
+                burst.signal()
+
+        watches = Watches(self._path, report)
+        sweep = asyncio.create_task(self._sweep(burst))
+        try:
+            self._watched = True
+            if await asyncio.to_thread(self._swept):
+                burst.signal()
+            async for _ in burst.merged():
+                yield
+        finally:
+            self._watched, self._stale = False, None
+            sweep.cancel()
+            watches.stop()
+
+    def _note(self, paths: set[str] | None) -> bool:
+        """Remember what the kernel says has changed, None for anything; True when it concerns us."""
+        if paths is None:
+            self._stale = None
+            return True
+        concerned = False
+        for path in paths:
+            folders, name = os.path.split(os.path.relpath(path, self._folder))
+            if is_swapped(name):
+                self._stale, concerned = None, True
+            elif is_hidden(name) or any(is_hidden(each) for each in folders.split(os.sep) if each):
+                continue
+            elif may_count(name):
+                concerned = True
+                if self._stale is not None:
+                    self._stale.add(path)
+            elif "." not in name or os.path.isdir(path):
+                self._stale, concerned = None, True  # a folder, or something that may have been one
+        return concerned
+
+    async def _sweep(self, burst: Burst) -> None:
+        while True:
+            await asyncio.sleep(SWEEP)
+            if await asyncio.to_thread(self._swept):
+                burst.signal()
+
+    def _swept(self) -> bool:
+        """Look at every file; True when something is different from what was read last."""
+        with self._lock:
+            try:
+                return self._read_all()
+            except OSError:
+                # The folder is away. `read` says so to whoever asks; say here that there is reason to ask.
+                self._stale = None
+                return True
+
+    def _read_all(self) -> bool:
+        """Read everything, again while a Kubernetes volume or a linked root is swapped meanwhile."""
+        different = False
+        for _ in range(_READS_UNTIL_STILL):
+            before = self._anchor()
+            different = self._shelf.refresh_all() or different
+            if self._anchor() == before:
+                break
+        return different
+
+    def _anchor(self) -> tuple[str, str]:
+        return os.path.realpath(self._folder), os.path.realpath(self._folder / "..data")

@@ -1,0 +1,168 @@
+"""The shelf: the files of a folder as last read, brought up to date file by file or all at once."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from xds_server.sources.naming import ATTACHMENT_ENDINGS, is_hidden, is_policy, may_count
+from xds_server.sources.text import SourceText
+
+LARGEST_POLICY = 16 * 2**20
+LARGEST_ATTACHMENT = 2**20
+
+_SETTLED_NS = 2_000_000_000
+"""A file changed twice within a tick of the file system's clock (2 s on the coarsest) looks the same twice."""
+
+_Signature = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    signature: _Signature
+    settled: bool
+    content: bytes
+    text: str | None
+    problem: str | None
+
+
+class Shelf:
+    """The files below `root`, or `root` itself where it is a file, with the files beside it as attachments.
+
+    Symbolic links are followed to files inside the folder only: what lies outside was not put there to be
+    read by us, and a policy could otherwise show it to the world. Linked folders are not followed.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._items: dict[str, _Item] = {}
+        self._files: dict[str, str] = {}
+        self._attachments: dict[str, bytes] = {}
+        self._problems: dict[str, str] = {}
+
+    def text(self) -> SourceText:
+        """What is on the shelf now."""
+        return SourceText(dict(self._files), dict(self._attachments), dict(self._problems))
+
+    def refresh_all(self) -> bool:
+        """Look at every file; True when something is different. Raises OSError when the root is not there."""
+        before = self._items
+        single = not stat.S_ISDIR(os.stat(self._root).st_mode)
+        folder = self._root.parent if single else self._root
+        real = os.path.realpath(folder)
+        self._items, self._files, self._attachments, self._problems = {}, {}, {}, {}
+        paths = _beside(self._root) if single else self._below(str(folder))
+        for path in paths:
+            self._put(path, real, before.get(path))
+        return any(self._differs(before.get(path), item) for path, item in self._items.items()) or len(
+            before
+        ) != len(self._items)
+
+    def refresh(self, paths: Iterable[str]) -> None:
+        """Look at these files only, each a path below the root."""
+        folder = self._root if self._root.is_dir() else self._root.parent
+        real = os.path.realpath(folder)
+        for path in paths:
+            before = self._drop(path)
+            within = os.path.relpath(os.path.dirname(path), folder)
+            # A path through a linked folder is not one that `refresh_all` would have come by.
+            if os.path.realpath(os.path.dirname(path)) == os.path.normpath(os.path.join(real, within)):
+                self._put(path, real, before)
+
+    def _below(self, folder: str) -> Iterator[str]:
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError as error:
+            if folder == str(self._root):
+                raise
+            self._problems[folder] = f"the folder cannot be read: {error.strerror}"
+            return
+        for entry in entries:
+            if is_hidden(entry.name):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from self._below(entry.path)
+            elif may_count(entry.name):
+                yield entry.path
+            elif entry.is_symlink() and entry.is_dir():
+                self._problems[entry.path] = "links to folders are not followed"
+
+    def _put(self, path: str, real: str, before: _Item | None) -> None:
+        item = _item(path, real, before, policy=self._root.is_dir() or path == str(self._root))
+        if item is None:
+            return
+        self._items[path] = item
+        if item.problem is not None:
+            self._problems[path] = item.problem
+        if item.text is not None:
+            self._files[path] = item.text
+        if item.problem is None and path.endswith(ATTACHMENT_ENDINGS):
+            self._attachments[path] = item.content
+
+    def _drop(self, path: str) -> _Item | None:
+        self._files.pop(path, None)
+        self._attachments.pop(path, None)
+        self._problems.pop(path, None)
+        return self._items.pop(path, None)
+
+    @staticmethod
+    def _differs(before: _Item | None, item: _Item) -> bool:
+        return before is None or (before is not item and before.content != item.content)
+
+
+def _beside(file: Path) -> Iterator[str]:
+    """A single policy file, and the attachments in its folder and the folders there."""
+    yield str(file)
+    for folder in (file.parent, *sorted(each for each in file.parent.iterdir() if each.is_dir())):
+        if folder != file.parent and is_hidden(folder.name):
+            continue
+        for path in sorted(folder.iterdir()):
+            if path != file and path.name.endswith(ATTACHMENT_ENDINGS) and may_count(path.name):
+                yield str(path)
+
+
+def _item(path: str, real: str, before: _Item | None, policy: bool) -> _Item | None:
+    """The file at a path; `before` itself when it has not changed, None when it is gone."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return _broken("the link leads nowhere") if os.path.islink(path) else None
+    except OSError as error:
+        return _broken(f"cannot be read: {error.strerror}")
+    signature = (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    if before is not None and before.settled and before.signature == signature:
+        return before
+    problem = _refused(path, real, found)
+    if problem is not None:
+        return _broken(problem)
+    now = time.time_ns()
+    try:
+        with open(path, "rb") as file:
+            content = file.read(LARGEST_POLICY + 1)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return _broken(f"cannot be read: {error.strerror}")
+    settled = now - max(found.st_mtime_ns, found.st_ctime_ns) > _SETTLED_NS
+    text = content.decode("utf-8", "surrogateescape")
+    is_text = policy and is_policy(os.path.basename(path), text)
+    return _Item(signature, settled, content, text if is_text else None, None)
+
+
+def _refused(path: str, real: str, found: os.stat_result) -> str | None:
+    if os.path.islink(path) and os.path.commonpath([real, os.path.realpath(path)]) != real:
+        return "the link leads out of the policy folder"
+    if not stat.S_ISREG(found.st_mode):
+        return "is not a regular file"
+    largest = LARGEST_POLICY if path.endswith((".yaml", ".yml")) else LARGEST_ATTACHMENT
+    if found.st_size > largest:
+        return f"is larger than {largest // 2**20} MiB"
+    return None
+
+
+def _broken(problem: str) -> _Item:
+    return _Item((0, 0, 0, 0), False, problem.encode(), None, problem)
