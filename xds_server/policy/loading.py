@@ -251,8 +251,10 @@ def _attached(
 
 
 def _unreadable(file: str, why: str) -> Diagnostic:
-    position = Position(file, 1, 1)
-    return Diagnostic("unreadable", Severity.ERROR, position, "file", why, None, EVERYTHING)
+    """A file that might have held any manifest, unless its name says that it holds none."""
+    no_manifest = file.endswith((".jwks", ".pem", ".crt", ".key"))
+    severity = Severity.WARNING if no_manifest else Severity.ERROR
+    return Diagnostic("unreadable", severity, Position(file, 1, 1), "file", why, None, EVERYTHING)
 
 
 def _normal(text: str) -> str:
