@@ -37,6 +37,10 @@ class Built:
         return tuple(each for each in self.diagnostics if each.is_error)
 
 
+# What may only seem wrong while the fleet's own manifests are: the mistake to mend is there.
+_FOLLOW = frozenset({"unknown-issuer", "unknown-location", "unknown-flavor"})
+
+
 class Builder:
     """Builds graphs one after the other. A workspace with an error keeps its last good state; others move on."""
 
@@ -53,7 +57,7 @@ class Builder:
         found = [*loaded.diagnostics, *found]
         fleet_kept = any(each.breaks_fleet for each in found)
         if fleet_kept:
-            fleet = _last_fleet(previous)
+            fleet = _last_fleet(previous, fleet)
         moved = previous is None or fleet_changed(fleet, previous)
         tenants: dict[str, Tenant] = {}
         kept = set()
@@ -62,7 +66,7 @@ class Builder:
         for name in sorted(names):
             source = sources.get(name, TenantSource(None, (), (), ()))
             tenant, faults = self._build_tenant(name, source, fleet, loaded, moved)
-            found += faults
+            found += [each for each in faults if not (fleet_kept and each.code in _FOLLOW)]
             if any(each.breaks(name) for each in (*loaded.diagnostics, *faults)):
                 kept.add(name)
                 tenant = _keep(previous, name, fleet.places)
@@ -96,9 +100,9 @@ def fleet_changed(fleet: Fleet, graph: Graph) -> bool:
     return (fleet.places, fleet.edges, fleet.authorities) != (graph.places, graph.edges, graph.authorities)
 
 
-def _last_fleet(previous: Graph | None) -> Fleet:
+def _last_fleet(previous: Graph | None, broken: Fleet) -> Fleet:
     if previous is None:  # nothing good was ever loaded: no gateway is served, so nothing can be widened
-        return Fleet({}, {}, {})
+        return Fleet(broken.places, {}, broken.authorities)
     return Fleet(previous.places, previous.edges, previous.authorities)
 
 
