@@ -7,7 +7,7 @@ from typing import Any
 from xds_server.graph import Revision
 from xds_server.wire import message_class, pack
 
-from .names import ENDPOINT_METADATA, PREFIX_HEADER, REGION_HEADER
+from .names import ENDPOINT_METADATA, ERROR_HEADER, PREFIX_HEADER, REGION_HEADER
 from .route import set_header
 
 _OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
@@ -51,7 +51,8 @@ def _prefix_filters() -> list[dict[str, Any]]:
             "request_mutations": [
                 {"append": set_header(REGION_HEADER, region)},
                 {"append": set_header(PREFIX_HEADER, prefix)},
-            ]
+            ],
+            "response_mutations": [{"remove": ERROR_HEADER}],
         }
     )
     lua = message_class(_LUA)(default_source_code={"inline_string": _ADD_PREFIX})

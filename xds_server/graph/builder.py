@@ -53,8 +53,7 @@ class Builder:
     def build(self, loaded: Loaded) -> Built:
         """The next graph. Nothing that a broken manifest says takes effect, and nothing it bounds is widened."""
         previous = self._graph
-        fleet, found = build_fleet(loaded)
-        found = [*loaded.diagnostics, *found]
+        fleet, found = build_fleet(loaded), [*loaded.diagnostics]
         fleet_kept = any(each.breaks_fleet for each in found)
         if fleet_kept:
             fleet = _last_fleet(previous, fleet)
@@ -101,7 +100,7 @@ def fleet_changed(fleet: Fleet, graph: Graph) -> bool:
 
 
 def _last_fleet(previous: Graph | None, broken: Fleet) -> Fleet:
-    if previous is None:  # nothing good was ever loaded: no gateway is served, so nothing can be widened
+    if previous is None or not previous.edges:  # no gateway is served, so nothing can be widened
         return Fleet(broken.places, {}, broken.authorities)
     return Fleet(previous.places, previous.edges, previous.authorities)
 

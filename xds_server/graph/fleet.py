@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from xds_server.policy import BUILT_IN_LOCATIONS, Diagnostic, Gateway, Issuer, Loaded, Location
+from xds_server.policy import BUILT_IN_LOCATIONS, Gateway, Issuer, Loaded, Location
 
-from .fault import fault
 from .graph import Authority, Certificate, Edge
 from .place import Flavor, Place
 
@@ -21,17 +20,16 @@ class Fleet:
     authorities: Mapping[str, Authority]
 
 
-def build_fleet(loaded: Loaded) -> tuple[Fleet, list[Diagnostic]]:
-    """Resolve the fleet's manifests, and say what is wrong between them."""
+def build_fleet(loaded: Loaded) -> Fleet:
+    """Resolve the fleet's manifests. They refer to nothing but files, which ``load`` has checked."""
     locations = [manifest for manifest in loaded.manifests if isinstance(manifest, Location)]
     gateways = sorted((m for m in loaded.manifests if isinstance(m, Gateway)), key=lambda each: each.name)
     issuers = sorted((m for m in loaded.manifests if isinstance(m, Issuer)), key=lambda each: each.name)
-    fleet = Fleet(
+    return Fleet(
         places=_build_places(locations),
         edges={gateway.name: Edge(gateway, _read_certificates(loaded, gateway)) for gateway in gateways},
         authorities={issuer.name: Authority(issuer, loaded.jwks(issuer)) for issuer in issuers},
     )
-    return fleet, _check_regions(locations)
 
 
 def _build_places(declared: Iterable[Location]) -> Mapping[str, Place]:
@@ -50,22 +48,6 @@ def _build_place(location: Location) -> Place:
         longitude=spec.longitude,
         flavors=tuple(Flavor(flavor.name, flavor.type) for flavor in spec.flavors),
     )
-
-
-def _check_regions(declared: Iterable[Location]) -> list[Diagnostic]:
-    # A node says its region only; two places of one region would leave open where the node stands.
-    names = {location.name for location in declared}
-    owners = {each.region: each.name for each in BUILT_IN_LOCATIONS.values() if each.name not in names}
-    found = []
-    for location in sorted(declared, key=lambda each: each.name):
-        other = owners.setdefault(location.region, location.name)
-        if other != location.name:
-            message = f"region `{location.region}` is already that of Location {other}"
-            path = ("spec", "region") if location.spec.region else ("metadata", "name")
-            found.append(
-                fault(location, "duplicate-region", path, message, "give each location its own region")
-            )
-    return found
 
 
 def _read_certificates(loaded: Loaded, gateway: Gateway) -> Mapping[str, Certificate]:
