@@ -27,7 +27,7 @@ class Part(BaseModel):
 
 
 class Metadata(Part):
-    """Who the manifest is. This form, without a workspace, is that of the fleet's kinds."""
+    """Who the manifest is."""
 
     name: Name = Field(description="The name, unique among manifests of its kind.", examples=["edge"])
     labels: dict[LabelKey, LabelValue] = Field(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from xds_server.policy.kinds.base import Manifest, Metadata, Part
 from xds_server.policy.kinds.duration import Duration
@@ -35,6 +35,12 @@ class InlineJwks(Part):
 
 class Jwks(Part):
     """The issuer's public keys, from exactly one place."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [{"required": [source]} for source in ("inline", "file", "uri", "development")]
+        }
+    )
 
     inline: InlineJwks | None = Field(default=None, description="The key set itself.")
     file: FileName | None = Field(
