@@ -45,10 +45,8 @@ def _admit(graph: Graph, authority: Authority) -> Expr:
 
 
 def _trust(graph: Graph, issuer: str) -> list[Expr]:
-    trusting = graph.find_trusting(issuer)
-    others = graph.tenants.keys() - trusting
-    if not others:
+    reach = graph.find_reach(issuer)
+    if reach.all_but and not reach.names:
         return []
-    if len(trusting) <= len(others):
-        return [cel.contains(cel.texts(sorted(trusting)), path_workspace())]
-    return [cel.negate(cel.contains(cel.texts(sorted(others)), path_workspace()))]
+    named = cel.contains(cel.texts(sorted(reach.names)), path_workspace())
+    return [cel.negate(named) if reach.all_but else named]

@@ -11,7 +11,7 @@ from .builder import Builder, Built
 from .decision import Decision, Excluded, Hop, Refusal, Share
 from .endpoint import Backend, ClaimRule, Deployment, Endpoint, HealthCheck, Revision, Trust, UpstreamTls
 from .explain import explain
-from .graph import Authority, Certificate, Edge, Graph, Tenant
+from .graph import Authority, Certificate, Edge, Graph, Reach, Tenant
 from .order import order_backends
 from .path import PathRefusedError, RunPath, normalise_path, split_run_path
 from .place import Flavor, Place, measure_distance, order_places
@@ -40,6 +40,7 @@ __all__ = [
     "PathRefusedError",
     "Place",
     "Placement",
+    "Reach",
     "Refusal",
     "Removal",
     "Revision",

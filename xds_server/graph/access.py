@@ -23,13 +23,13 @@ def find_authority(graph: Graph, claims: Claims) -> Authority | None:
 
 
 def is_member(graph: Graph, authority: Authority, claims: Claims, workspace: str) -> bool:
-    """Whether the token's workspaces claim lists the workspace, and the workspace trusts the issuer."""
+    """Whether the token's workspaces claim lists the workspace, and the issuer's tokens may enter it."""
     listed = _lookup(claims, authority.issuer.spec.workspaces_claim)
-    tenant = graph.tenants.get(workspace)
-    trusted = (
-        authority.name in tenant.issuers if tenant is not None else bool(graph.find_trusting(authority.name))
+    return (
+        isinstance(listed, list)
+        and workspace in listed
+        and graph.find_reach(authority.name).covers(workspace)
     )
-    return isinstance(listed, list) and workspace in listed and trusted
 
 
 def meets_rules(endpoint: Endpoint, claims: Claims) -> bool:

@@ -57,6 +57,18 @@ class Tenant:
     endpoints: tuple[Endpoint, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """The workspaces that an issuer's tokens may enter: those named, or with ``all_but`` every one except those."""
+
+    names: frozenset[str]
+    all_but: bool
+
+    def covers(self, workspace: str) -> bool:
+        """Whether the workspace is among them. One that nobody declared is covered by ``all_but`` only."""
+        return (workspace in self.names) is not self.all_but
+
+
 @dataclass(frozen=True)
 class Graph:
     """The whole resolved state at one moment. Immutable; mappings are by name and in sorted order."""
@@ -71,9 +83,13 @@ class Graph:
         """Places by region name, the name a node carries in ``node.locality.region``."""
         return {place.region: place for place in self.places.values()}
 
-    def find_trusting(self, issuer: str) -> frozenset[str]:
-        """The workspaces that trust an issuer."""
-        return frozenset(name for name, tenant in self.tenants.items() if issuer in tenant.issuers)
+    def find_reach(self, issuer: str) -> Reach:
+        """The workspaces that trust an issuer, told by the shorter list: gateways go through it on each request."""
+        trusting = frozenset(name for name, tenant in self.tenants.items() if issuer in tenant.issuers)
+        others = self.tenants.keys() - trusting
+        if others and len(trusting) <= len(others):
+            return Reach(trusting, all_but=False)
+        return Reach(frozenset(others), all_but=True)
 
     def find_endpoint(self, workspace: str, segment: str, name: str) -> Endpoint | None:
         """The endpoint at a run path, or ``None``."""
