@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from time import perf_counter
@@ -87,7 +88,13 @@ class Pipeline:
         if not update.built.servable:
             log.error("there is no gateway to serve yet; mend the policies and save them")
             return
+        first = not control_plane.readiness.ready
         await control_plane.publish(update.catalogue)
+        if first:
+            # What the first load made mostly lives as long as we do; walking it over and over is what would
+            # make a later change slow.
+            gc.collect()
+            gc.freeze()
         log.info(
             "published",
             generation=update.catalogue.generation,
