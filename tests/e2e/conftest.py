@@ -94,7 +94,7 @@ def stack(
             running.enter_context(envoy)
         for envoy in envoys.values():
             envoy.wait_ready()
-        wait_until(lambda: control.settled(set(envoys)), "the fleet has the whole world")
+        wait_until(lambda: control.settled(*envoys), "the fleet has the whole world")
         acme, beta = issuers.main.token("acme"), issuers.main.token("beta")
         yield Stack(control, envoys, upstreams, ports, issuers, certificates, acme, beta)
 

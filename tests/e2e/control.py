@@ -1,32 +1,40 @@
-"""The control plane, in a thread of the test's own process: policies from a folder in, xDS out."""
+"""The control plane as `fairlead serve` runs it, in a thread of the test's own process: a folder in, xDS out."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-import certifi
-
-from tests.envoy_process import free_port
-from xds_server.compiler import Compiler
-from xds_server.graph import Builder, Built, Graph
-from xds_server.policy import load
+from tests.envoy_process import free_port, wait_until
 from xds_server.server import ControlPlane
+from xds_server.server.pipeline import Pipeline, Update
+from xds_server.sources import FolderSource
 
 Result = TypeVar("Result")
 GRACE = 0.5
 
 
+class _Noting(Pipeline):
+    """The pipeline, whose newest update can be looked at."""
+
+    newest: Update
+
+    def refresh(self) -> Update:
+        self.newest = super().refresh()
+        return self.newest
+
+
 class ControlRoom:
+    """Watches a policy folder and serves it on a port of its own. It may be started again after `stop`."""
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.port = free_port()
-        self._builder, self._compiler = Builder(), Compiler(certifi.contents())
 
     def __enter__(self) -> Self:
         self.start()
@@ -37,53 +45,57 @@ class ControlRoom:
     ) -> None:
         self.stop()
 
+    @property
+    def newest(self) -> Update:
+        """What came of the folder when it was last read."""
+        return self._pipeline.newest
+
     def start(self) -> None:
+        """Start, and wait until something is served."""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="control plane", daemon=True)
         self._thread.start()
-        self.plane = self.call(self._make())
-        self.apply()
+        self._pipeline = _Noting(FolderSource(self.folder))
+        self._plane, self._running = self._call(self._begin())
+        wait_until(self._ready, "the control plane has something to serve")
 
-    async def _make(self) -> ControlPlane:
+    async def _begin(self) -> tuple[ControlPlane, asyncio.Task[None]]:
         plane = ControlPlane(xds_address=f"127.0.0.1:{self.port}", admin_address="127.0.0.1:0")
         await plane.start()
-        return plane
+        return plane, asyncio.create_task(self._pipeline.run(plane))
 
-    def apply(self) -> Built:
-        files, attachments = {}, {}
-        for each in self.folder.rglob("*"):
-            if each.is_file():
-                name = str(each.relative_to(self.folder))
-                if each.suffix == ".yaml":
-                    files[name] = each.read_text()
-                else:
-                    attachments[name] = each.read_bytes()
-        loaded = load(files, attachments)
-        built = self._builder.build(loaded)
-        assert not built.errors, "\n".join(map(str, built.errors))
-        self.graph = built.graph
-        self.call(self.plane.publish(self._compiler.compile(built.graph)))
-        return built
+    def _ready(self) -> bool:
+        if self._running.done():
+            self._call(asyncio.wait_for(self._running, 1))
+        return self._plane.readiness.ready
 
     def stop(self) -> None:
-        self.call(self.plane.stop(GRACE))
+        """Stop, as at the end of the process: nothing is kept."""
+        self._call(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
-    def call(self, work: Coroutine[Any, Any, Result]) -> Result:
+    async def _end(self) -> None:
+        self._running.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._running
+        await self._plane.stop(GRACE)
+
+    def settled(self, *nodes: str) -> bool:
+        """Whether each of the nodes has acknowledged all of what is served now."""
+        return self._call(self._look(set(nodes)))
+
+    async def _look(self, nodes: set[str]) -> bool:
+        generation = self._plane.readiness.generation
+        there = {
+            node["id"]
+            for node in self._plane.nodes.all()
+            if node["connected"]
+            and node["synced"]
+            and all(stream["generation"] == generation for stream in node["streams"])
+        }
+        return nodes <= there
+
+    def _call(self, work: Coroutine[Any, Any, Result]) -> Result:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
-
-    def settled(self, nodes: set[str]) -> bool:
-        async def look() -> bool:
-            generation = self.plane.readiness.generation
-            ready = {
-                node["id"]
-                for node in self.plane.nodes.all()
-                if node["connected"]
-                and node["synced"]
-                and all(s["generation"] == generation for s in node["streams"])
-            }
-            return nodes <= ready
-
-        return self.call(look())

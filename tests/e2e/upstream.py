@@ -127,7 +127,7 @@ class Upstream:
         headers = tuple(
             (name, value.strip()) for name, _, value in (line.partition(":") for line in lines[1:])
         )
-        body = await _body(reader, dict((name.lower(), value) for name, value in headers))
+        body = await _body(reader, {name.lower(): value for name, value in headers})
         seen = Seen(self.label, lines[0], headers, len(body), sha256(body).hexdigest())
         self.seen.append(seen)
         path = seen.target.partition("?")[0]

@@ -1,4 +1,4 @@
-"""The world of the tests that change nothing: workspaces, models and gateways for every row of what clients must get."""
+"""The world of the tests that change nothing: workspaces, models and gateways for each row of what clients get."""
 
 from __future__ import annotations
 
