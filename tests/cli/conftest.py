@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from xds_server.cli import main
+
 FAIRLEAD = Path(sys.executable).with_name("fairlead")
 PATIENCE = 30.0
 """Seconds after which a condition that does not come true fails the test; none of them is waited out."""
@@ -45,6 +47,34 @@ def fairlead(environment: dict[str, str], tmp_path: Path) -> Run:
             check=False,
             **options,  # type: ignore[call-overload]
         )
+
+    return run
+
+
+@pytest.fixture
+def inside(
+    environment: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Run:
+    """Run the command in this process: what it imports is paid for once, not with every test."""
+    monkeypatch.chdir(tmp_path)
+    for name in os.environ.keys() - environment.keys():
+        monkeypatch.delenv(name)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        command = ["fairlead", *map(str, arguments)]
+        monkeypatch.setattr(sys, "argv", command)
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as exit_:
+            main()
+        shown = capsys.readouterr()
+        code = exit_.value.code
+        assert code is None or isinstance(code, int)
+        return subprocess.CompletedProcess(command, code or 0, shown.out, shown.err)
 
     return run
 

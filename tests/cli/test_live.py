@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from xds_server.cli.live import tell
+from xds_server.cli.live import LiveLog, describe
 
 REQUEST = {
-    "time": "2026-11-21T07:30:12.345Z",
+    "time": "9999-11-21T07:30:12.345Z",
     "method": "POST",
     "path": "/acme/models/llama/v1/chat/completions",
     "status": 200,
@@ -17,35 +17,41 @@ REQUEST = {
     "region": "eu-west-3",
     "error": None,
 }
+LINE = "07:30:12 POST /acme/models/llama/v1/chat/completions → 200 in 12 ms  eu-west-3 production v1"
+
+
+@pytest.mark.parametrize(
+    ("request_", "line"),
+    [
+        (REQUEST, LINE),
+        (
+            {**REQUEST, "status": 404, "region": "-", "error": "MODEL_NOT_FOUND"},
+            "07:30:12 POST /acme/models/llama/v1/chat/completions → 404 in 12 ms  gateway: MODEL_NOT_FOUND",
+        ),
+        ({"status": 400, "method": None, "path": None, "time": None}, " - - → 400 in 0 ms"),
+    ],
+)
+def test_a_request_becomes_a_line(request_: dict[str, object], line: str) -> None:
+    assert describe(request_) == line
 
 
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        (
-            json.dumps(REQUEST),
-            "07:30:12 POST /acme/models/llama/v1/chat/completions → 200 in 12 ms  eu-west-3 production v1",
-        ),
-        (
-            json.dumps({**REQUEST, "status": 404, "region": "-", "error": "MODEL_NOT_FOUND"}),
-            "07:30:12 POST /acme/models/llama/v1/chat/completions → 404 in 12 ms  gateway: MODEL_NOT_FOUND",
-        ),
-        (
-            json.dumps({"status": 400, "method": None, "path": None, "time": None}),
-            " - - → 400 in 0 ms",
-        ),
-        ("[warning] something", "envoy  [warning] something"),
-        ("{not json", "envoy  {not json"),
-        ('{"other": "json"}', 'envoy  {"other": "json"}'),
+        (json.dumps(REQUEST), f"{LINE}\n"),
+        (json.dumps({**REQUEST, "time": "2020-01-01T00:00:00.000Z"}), ""),
+        ("[warning] something", "envoy  [warning] something\n"),
+        ("{not json", "envoy  {not json\n"),
+        ('{"other": "json"}', 'envoy  {"other": "json"}\n'),
+        ("", ""),
     ],
 )
-def test_a_line_of_envoy_becomes_a_line_for_people(
+def test_only_what_comes_after_its_opening_is_told(
     capsys: pytest.CaptureFixture[str], line: str, said: str
 ) -> None:
-    tell(line)
-    assert capsys.readouterr().err == f"{said}\n"
-
-
-def test_an_empty_line_is_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    tell("")
+    log = LiveLog()
+    log.tell(line)
     assert capsys.readouterr().err == ""
+    log.open()
+    log.tell(line)
+    assert capsys.readouterr().err == said

@@ -30,6 +30,12 @@ def test_it_says_where_it_is_and_what_reached_it(model: str) -> None:
     assert "s3cret" not in answer.text
 
 
+def test_the_gateway_tells_it_the_revision_it_speaks_for(model: str) -> None:
+    told = {"x-fairlead-revision": "v7", "x-fairlead-environment": "development"}
+    echo = httpx.get(f"{model}/", headers=told).json()
+    assert (echo["revision"], echo["environment"], echo["region"]) == ("v7", "development", "us-east-1")
+
+
 def test_a_large_body_is_counted(model: str) -> None:
     assert httpx.post(f"{model}/upload", content=b"x" * 5_000_000).json()["body_bytes"] == 5_000_000
 

@@ -8,7 +8,7 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
-from xds_server.cli import fleet, request, token
+from xds_server.cli import compilation, explanation, fleet, request, serving, token, up, validation
 from xds_server.cli.outcome import FAILED, INTERRUPTED, USAGE, CommandError
 from xds_server.cli.terminal import complain, put
 
@@ -26,6 +26,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=EPILOGUE,
 )
+app.command(epilog=up.EXAMPLES)(up.up)
+app.command(epilog=serving.EXAMPLES)(serving.serve)
+app.command(epilog=validation.EXAMPLES)(validation.validate)
+app.command("compile", epilog=compilation.EXAMPLES)(compilation.compile_)
+app.command(epilog=explanation.EXAMPLES)(explanation.explain)
 app.add_typer(token.app, name="token")
 app.add_typer(request.app, name="run")
 app.add_typer(fleet.app, name="envoy")

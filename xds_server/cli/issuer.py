@@ -103,6 +103,15 @@ def open_issuer(folder: Path | None = None) -> DevelopmentIssuer:
     return DevelopmentIssuer(_parse(content, path))
 
 
+def signature(folder: Path | None = None) -> tuple[int, int] | None:
+    """Return what tells one key file from the next without reading it; ``None`` if there is none."""
+    try:
+        found = ((state.folder() if folder is None else folder) / KEY_FILE).stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
 def _new_key() -> bytes:
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import rsa

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from xds_server.cli.terminal import say
@@ -10,14 +11,29 @@ from xds_server.cli.terminal import say
 ABSENT: Final = "-"
 
 
-def tell(line: str) -> None:
-    """Say one line of Envoy's output: a request from its access log, or a word of its own."""
-    request = _request(line)
-    if request is None:
-        if line:
+class LiveLog:
+    """Says what Envoy writes from the moment it is opened; requests that came before are left out."""
+
+    def __init__(self) -> None:
+        self._since: str | None = None
+
+    def open(self) -> None:
+        """Begin to say what happens from now on."""
+        self._since = f"{datetime.now(UTC).replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
+
+    def close(self) -> None:
+        """Say no more."""
+        self._since = None
+
+    def tell(self, line: str) -> None:
+        """Say one line of Envoy's output: a request from its access log, or a word of its own."""
+        if self._since is None or not line:
+            return
+        request = _request(line)
+        if request is None:
             say(f"envoy  {line}", "warning")
-        return
-    say(describe(request), "faint" if _status(request) < 400 else "warning")
+        elif str(request.get("time") or self._since) >= self._since:
+            say(describe(request), "faint" if _status(request) < 400 else "warning")
 
 
 def describe(request: dict[str, Any]) -> str:

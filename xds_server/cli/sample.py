@@ -19,18 +19,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A stand-in for one backend; ``model`` is the endpoint's path, as ``acme/models/llama``."""
+    """A stand-in at one address; ``models`` are the endpoints' paths, as ``acme/models/llama``."""
 
     host: str
     port: int
-    model: str
-    revision: str
     region: str
+    models: tuple[str, ...]
+    revisions: tuple[str, ...]
 
     @property
     def name(self) -> str:
         """How people are told of it."""
-        return f"sample model {self.model} {self.revision} in {self.region}"
+        return f"sample model in {self.region}"
+
+    @property
+    def role(self) -> str:
+        """What it stands for, as ``acme/models/llama v1, v2``."""
+        return f"{', '.join(self.models)} {', '.join(self.revisions)}"
 
     @property
     def address(self) -> str:
@@ -41,16 +46,24 @@ class Sample:
 def find_samples(graph: Graph) -> tuple[Sample, ...]:
     """List the plain HTTP backends on this machine, one for each address, in the order of their addresses.
 
-    An address that several backends share is served once, under the name of the first. Encrypted backends are
-    left alone: the sample speaks no TLS.
+    Encrypted backends are left alone: the sample speaks no TLS.
     """
-    found: dict[tuple[str, int], Sample] = {}
-    for sample in _backends(graph):
-        found.setdefault((sample.host, sample.port), sample)
-    return tuple(found[address] for address in sorted(found))
+    found: dict[tuple[str, int], list[tuple[str, str, str]]] = {}
+    for address, region, model, revision in _backends(graph):
+        found.setdefault(address, []).append((region, model, revision))
+    return tuple(
+        Sample(
+            *address,
+            region=roles[0][0],
+            models=tuple(sorted({model for _, model, _ in roles})),
+            revisions=tuple(sorted({revision for _, _, revision in roles})),
+        )
+        for address, roles in sorted(found.items())
+    )
 
 
-def _backends(graph: Graph) -> Iterator[Sample]:
+def _backends(graph: Graph) -> Iterator[tuple[tuple[str, int], str, str, str]]:
+    """Yield address, region, endpoint and revision of each backend that a sample could stand for."""
     for tenant in graph.tenants.values():
         for endpoint in tenant.endpoints:
             for deployment in endpoint.deployments:
@@ -59,9 +72,7 @@ def _backends(graph: Graph) -> Iterator[Sample]:
                         address = backend.address
                         if not address.tls and port.loopback(address.host):
                             host = "127.0.0.1" if address.host == "localhost" else address.host
-                            yield Sample(
-                                host, address.port, endpoint.path, revision.name, backend.place.region
-                            )
+                            yield (host, address.port), backend.place.region, endpoint.path, revision.name
 
 
 def claim(sample: Sample) -> socket.socket | None:
@@ -90,8 +101,8 @@ async def start(sample: Sample, listener: socket.socket) -> Child:
             [
                 *(sys.executable, "-P", "-m", "xds_server.cli.sample_model"),
                 *("--fd", str(listener.fileno())),
-                *("--model", sample.model),
-                *("--revision", sample.revision),
+                *("--model", ",".join(sample.models)),
+                *("--revision", ",".join(sample.revisions)),
                 *("--region", sample.region),
             ],
             descriptors=[listener.fileno()],

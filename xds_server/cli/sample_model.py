@@ -5,6 +5,9 @@ itself::
 
     python -m xds_server.cli.sample_model --listen 127.0.0.1:8001 --revision v1 --region eu-west-3
 
+It says its own region. Which revision and environment it speaks for, a gateway tells it with each request,
+since several may share one server; without a gateway it says the ``--revision`` it was started with.
+
 - ``GET /health`` answers 200.
 - ``POST /v1/chat/completions`` answers in the shape of OpenAI's API, as server-sent events with ``"stream":
   true``.
@@ -34,6 +37,8 @@ CHAT_BODY_LIMIT: Final = 1 << 20
 """Bytes of a chat request that are kept in order to be read; larger ones are counted and echoed like any
 request.
 """
+REVISION_HEADER: Final = "x-fairlead-revision"
+ENVIRONMENT_HEADER: Final = "x-fairlead-environment"
 SHUTDOWN_SECONDS: Final = 2
 
 
@@ -74,15 +79,17 @@ class SampleModel:
         chat = _chat(bytes(head)) if path == CHAT_PATH and request.method == "POST" else None
         if chat is None:
             return JSONResponse(echo)
-        words = self.reply(chat)
+        words = self.reply(chat, echo["revision"])
         if chat.get("stream") is True:
-            return StreamingResponse(self.events(words), media_type="text/event-stream")
+            return StreamingResponse(self.events(words, echo), media_type="text/event-stream")
         return JSONResponse(self.completion(words, echo))
 
     def echo(self, request: Request, size: int) -> dict[str, Any]:
         """Return what reached the server, as JSON data."""
         return {
             **asdict(self.identity),
+            "revision": request.headers.get(REVISION_HEADER, self.identity.revision),
+            "environment": request.headers.get(ENVIRONMENT_HEADER),
             "method": request.method,
             "path": request.scope["raw_path"].decode("latin-1"),
             "query": request.scope["query_string"].decode("latin-1"),
@@ -90,13 +97,13 @@ class SampleModel:
             "body_bytes": size,
         }
 
-    def reply(self, chat: dict[str, Any]) -> list[str]:
+    def reply(self, chat: dict[str, Any], revision: str) -> list[str]:
         """Return the words of the answer: who speaks, and the last message given back."""
         messages = chat.get("messages")
         last = messages[-1] if isinstance(messages, list) and messages else None
         said = last.get("content") if isinstance(last, dict) else None
         whole = (
-            f"This is the sample model {self.identity.model}, revision {self.identity.revision}, in "
+            f"This is the sample model {self.identity.model}, revision {revision}, in "
             f"{self.identity.region}. It only echoes. You said: {said if isinstance(said, str) else ''}"
         )
         return [f"{word} " for word in whole.split(" ")]
@@ -105,31 +112,31 @@ class SampleModel:
         """Return a ``chat.completion`` object, with the echo beside it."""
         message = {"role": "assistant", "content": "".join(words).rstrip()}
         return {
-            **self._frame("chat.completion"),
+            **self._frame("chat.completion", echo),
             "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
             "usage": {"prompt_tokens": 0, "completion_tokens": len(words), "total_tokens": len(words)},
             "echo": echo,
         }
 
-    async def events(self, words: list[str]) -> AsyncIterator[str]:
+    async def events(self, words: list[str], echo: dict[str, Any]) -> AsyncIterator[str]:
         """Yield the answer as server-sent ``chat.completion.chunk`` events, one word each, and ``[DONE]``."""
         for word in words:
-            yield self._event({"content": word}, None)
+            yield self._event({"content": word}, None, echo)
             await asyncio.sleep(self.pause)
-        yield self._event({}, "stop")
+        yield self._event({}, "stop", echo)
         yield "data: [DONE]\n\n"
 
-    def _event(self, delta: dict[str, str], finish: str | None) -> str:
+    def _event(self, delta: dict[str, str], finish: str | None, echo: dict[str, Any]) -> str:
         choice = {"index": 0, "delta": delta, "finish_reason": finish}
-        return f"data: {json.dumps({**self._frame('chat.completion.chunk'), 'choices': [choice]})}\n\n"
+        return f"data: {json.dumps({**self._frame('chat.completion.chunk', echo), 'choices': [choice]})}\n\n"
 
-    def _frame(self, kind: str) -> dict[str, Any]:
+    def _frame(self, kind: str, echo: dict[str, Any]) -> dict[str, Any]:
         return {
             "id": f"sample-{time.time_ns():x}",
             "object": kind,
             "created": int(time.time()),
             "model": self.identity.model,
-            "system_fingerprint": f"{self.identity.region}/{self.identity.revision}",
+            "system_fingerprint": f"{self.identity.region}/{echo['revision']}",
         }
 
 

@@ -65,10 +65,9 @@ class Trial:
 def find_door(gateway: Gateway) -> Door:
     """Choose the listener that is easiest to reach: plain before TLS, any host name before a certain one."""
     listener = min(gateway.spec.listeners, key=lambda each: (each.tls is not None, bool(each.hostnames)))
-    address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listener.address, listener.address)  # noqa: S104
     name = listener.hostnames[0].replace("*", "run", 1) if listener.hostnames else None
     scheme = "http" if listener.tls is None else "https"
-    return Door(f"{scheme}://{port.join(address, listener.port)}", name)
+    return Door(f"{scheme}://{port.join(port.reachable(listener.address), listener.port)}", name)
 
 
 def choose_endpoint(graph: Graph) -> tuple[Endpoint, str | None] | None:

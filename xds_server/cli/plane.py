@@ -1,0 +1,51 @@
+"""The control plane and its pipeline as one thing that runs inside a command."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from xds_server.cli import port
+from xds_server.cli.outcome import CommandError
+
+if TYPE_CHECKING:
+    from xds_server.cli.policies import DevelopmentSource
+    from xds_server.server import ControlPlane
+
+Address = tuple[str, int]
+
+
+def require_ports(xds: Address, admin: Address) -> None:
+    """Raise ``CommandError`` unless the control plane could listen on both addresses."""
+    port.require_free(*xds, "the control plane's xDS", "choose another with --xds")
+    port.require_free(*admin, "the control plane's admin page", "choose another with --admin")
+
+
+@asynccontextmanager
+async def running(
+    source: DevelopmentSource, xds: Address, admin: Address, grace: float
+) -> AsyncIterator[tuple[ControlPlane, asyncio.Task[None]]]:
+    """Run the control plane on a source, and its pipeline as a task that ends with the block.
+
+    Open streams have ``grace`` seconds to end when the block is left. Raises ``CommandError`` if an address
+    can't be had after all.
+    """
+    from xds_server.server import ControlPlane, PortTaken
+    from xds_server.server.pipeline import Pipeline
+
+    plane = ControlPlane(xds_address=port.join(*xds), admin_address=port.join(*admin))
+    try:
+        await plane.start()
+    except PortTaken as error:
+        raise CommandError(f"{error.address} ({error.purpose}) is taken", error.remedy) from error
+    except OSError as error:
+        raise CommandError(f"the control plane cannot listen: {error.strerror or error}") from error
+    pipeline = asyncio.create_task(Pipeline(source).run(plane), name="pipeline")
+    try:
+        yield plane, pipeline
+    finally:
+        pipeline.cancel()
+        await asyncio.wait({pipeline})
+        await plane.stop(grace)

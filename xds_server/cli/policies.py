@@ -1,0 +1,132 @@
+"""The policy set of a command: read, loaded and built, with the development issuer's keys at hand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Final
+
+from xds_server.cli import diagnostics, issuer
+from xds_server.cli.outcome import CommandError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from xds_server.graph import Built, Graph
+    from xds_server.policy import Diagnostic
+    from xds_server.snapshot import Catalogue
+    from xds_server.sources import FolderSource, SourceText
+
+MENTION: Final = re.compile(r"\bdevelopment[\"']?\s*:\s*[Tt]rue\b")
+"""How a policy asks for the development issuer. A false alarm costs a key that nobody uses, no more."""
+
+
+class DevelopmentSource:
+    """A source with the development issuer's JWKS among its attachments, wherever the policies ask for it."""
+
+    def __init__(self, source: FolderSource) -> None:
+        self._source = source
+        self._jwks: tuple[object, bytes] | None = None
+
+    def read(self) -> SourceText:
+        """Read the policies; raises ``CommandError`` if the issuer's key is needed and can't be had."""
+        text = self._source.read()
+        if not any(MENTION.search(each) for each in text.files.values()):
+            return text
+        return replace(text, attachments={**text.attachments, issuer.ATTACHMENT: self._keys()})
+
+    def _keys(self) -> bytes:
+        """Return the JWKS, made anew only when the key's file has changed: checking an RSA key takes 50 ms."""
+        known = self._jwks
+        if known is None or known[0] is None or known[0] != issuer.signature():
+            known = self._jwks = (issuer.signature(), issuer.open_issuer().jwks())
+        return known[1]
+
+    def changes(self) -> AsyncIterator[None]:
+        """Yield whenever the policies may have changed."""
+        return self._source.changes()
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A policy set and all that is wrong with it; ``manifests`` is how many could be read."""
+
+    built: Built
+    manifests: int
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """Errors and warnings, in the order of their places."""
+        return self.built.diagnostics
+
+    @property
+    def errors(self) -> tuple[Diagnostic, ...]:
+        """The errors alone."""
+        return self.built.errors
+
+
+def open_source(path: Path) -> DevelopmentSource:
+    """Return the source of a policy folder."""
+    from xds_server.sources import FolderSource
+
+    return DevelopmentSource(FolderSource(path))
+
+
+def check(path: Path) -> Checked:
+    """Read a policy set and find everything that is wrong with it."""
+    from xds_server.graph import Builder
+    from xds_server.policy import load
+
+    text = open_source(path).read()
+    loaded = load(text.files, text.attachments, unreadable=text.problems)
+    return Checked(Builder().build(loaded), len(loaded.manifests))
+
+
+def read(path: Path) -> Built:
+    """Read a policy set without errors; its warnings go to stderr. Raises ``CommandError`` if it has errors."""
+    built = check(path).built
+    diagnostics.tell(built.diagnostics)
+    if built.errors:
+        raise CommandError(f"the policies in {path} have {diagnostics.number(len(built.errors), 'error')}")
+    return built
+
+
+def compile_catalogue(graph: Graph) -> Catalogue:
+    """Compile a graph for every gateway and region, with the public CAs of the certifi bundle."""
+    import certifi
+
+    from xds_server.compiler import Compiler
+
+    return Compiler(certifi.contents()).compile(graph)
+
+
+def choose_gateway(graph: Graph, name: str | None) -> str:
+    """Return the gateway's name, or the only one's if none is given; raises ``CommandError`` if that fails."""
+    if name is None and len(graph.edges) == 1:
+        return next(iter(graph.edges))
+    if name is None:
+        raise CommandError(
+            "the policies declare no Gateway" if not graph.edges else "there is more than one gateway",
+            f"choose one with --gateway: {', '.join(graph.edges)}" if graph.edges else None,
+        )
+    if name not in graph.edges:
+        raise CommandError(f"there is no gateway {name}", _alike(name, graph.edges))
+    return name
+
+
+def choose_region(graph: Graph, name: str) -> str:
+    """Return the region if it is one; raises ``CommandError`` if no Location has it."""
+    if name not in graph.regions:
+        raise CommandError(
+            f"there is no Location of the region {name}",
+            _alike(name, graph.regions) or "declare a Location, or use a well-known region such as eu-west-3",
+        )
+    return name
+
+
+def _alike(name: str, known: Iterable[str]) -> str | None:
+    alike = get_close_matches(name, list(known), 1)
+    return f"did you mean {alike[0]}?" if alike else None
