@@ -5,6 +5,7 @@ Any test may use it: `read(folder)` gives the texts, `build(folder)` the graph, 
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from xds_server.compiler import Compiler
@@ -27,6 +28,7 @@ def read(folder: Path) -> tuple[dict[str, str], dict[str, bytes]]:
     return files, {DEVELOPMENT_JWKS: JWKS, **attachments}
 
 
+@cache
 def build(folder: Path) -> Built:
     """The graph of a folder, and all that is wrong with it."""
     return Builder().build(load(*read(folder)))

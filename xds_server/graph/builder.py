@@ -46,6 +46,7 @@ class Builder:
 
     def __init__(self) -> None:
         self._graph: Graph | None = None
+        self._files: Mapping[str, bytes] = {}
         self._sources: dict[str, tuple[Manifest, ...]] = {}
         self._results: dict[str, tuple[Tenant | None, tuple[Diagnostic, ...]]] = {}
         self._caches: dict[str, EndpointCache] = defaultdict(EndpointCache)
@@ -57,7 +58,8 @@ class Builder:
         fleet_kept = any(each.breaks_fleet for each in found)
         if fleet_kept:
             fleet = _last_fleet(previous, fleet)
-        moved = previous is None or fleet_changed(fleet, previous)
+        moved = previous is None or fleet_changed(fleet, previous) or self._files != loaded.attachments
+        self._files = dict(loaded.attachments)
         tenants: dict[str, Tenant] = {}
         kept = set()
         sources = _split(loaded)
@@ -81,7 +83,7 @@ class Builder:
         manifests = source.manifests
         before = self._sources.get(name, ())
         same = len(before) == len(manifests) and all(a is b for a, b in zip(before, manifests, strict=True))
-        if not same or moved or loaded.attachments or name not in self._results:
+        if not same or moved or name not in self._results:
             tenant, faults = build_tenant(source, fleet, loaded, self._caches[name])
             self._sources[name] = manifests
             self._results[name] = (tenant, tuple(faults))

@@ -26,9 +26,9 @@ class Selection:
 
     def matches(self, environment: str | None) -> bool:
         """Whether a request that names this environment (``None``: names none) is decided by this line."""
-        if self.named is Named.NONE:
-            return environment is None
-        return (environment is not None and self.named is Named.ANY) or environment == self.environment
+        if environment is None:
+            return self.named is Named.NONE
+        return self.named is Named.ANY or (self.named is Named.THIS and environment == self.environment)
 
 
 def list_selections(endpoint: Endpoint) -> tuple[Selection, ...]:

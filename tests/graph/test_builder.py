@@ -1,0 +1,236 @@
+"""One load after the other: what is broken stays as it last was, and nothing that it bounds is widened."""
+
+from __future__ import annotations
+
+from tests.graph import world as w
+from xds_server.graph import Built
+
+FLEET = w.write(*w.FLEET)
+BROKEN = "kind: Model\nmetadata: {name: llama, workspace: acme}\nspec: {deploymentz: 1}\n"
+
+
+def tenant(name: str, *more: w.Manifest) -> str:
+    return w.write(w.workspace(name), *(more or (w.model("llama", within=name),)))
+
+
+def names(built: Built) -> dict[str, list[str]]:
+    return {name: [each.name for each in tenant.endpoints] for name, tenant in built.graph.tenants.items()}
+
+
+class TestWorkspace:
+    def test_keeps_its_last_good_state_while_others_move_on(self) -> None:
+        world = w.World()
+        good = {"fleet.yaml": FLEET, "acme.yaml": tenant("acme"), "globex.yaml": tenant("globex")}
+        first = world.build(good)
+        moved = {**good, "acme.yaml": good["acme.yaml"] + "---\n" + BROKEN}
+        moved["globex.yaml"] = tenant("globex", w.model("mistral", within="globex"))
+        second = world.build(moved)
+        assert second.kept == {"acme"}
+        assert not second.fleet_kept
+        assert names(second) == {"acme": ["llama"], "globex": ["mistral"]}
+        assert second.graph.tenants["acme"].endpoints[0] is first.graph.tenants["acme"].endpoints[0]
+
+    def test_with_a_dangling_reference_is_as_broken_as_with_bad_text(self) -> None:
+        world = w.World()
+        world.build({"fleet.yaml": FLEET, "acme.yaml": tenant("acme")})
+        nowhere = w.model("mistral", w.deployment(w.revision("v1", w.backend("the-moon"))))
+        built = world.build({"fleet.yaml": FLEET, "acme.yaml": tenant("acme", w.model(), nowhere)})
+        assert built.kept == {"acme"}
+        assert [each.code for each in built.errors] == ["unknown-location"]
+        assert names(built) == {"acme": ["llama"]}
+
+    def test_mended_moves_on(self) -> None:
+        world = w.World()
+        world.build({"fleet.yaml": FLEET, "acme.yaml": tenant("acme")})
+        world.build({"fleet.yaml": FLEET, "acme.yaml": BROKEN})
+        built = world.build({"fleet.yaml": FLEET, "acme.yaml": tenant("acme", w.model("mistral"))})
+        assert (built.kept, built.errors) == (frozenset(), ())
+        assert names(built) == {"acme": ["mistral"]}
+
+    def test_broken_from_the_start_is_not_served(self) -> None:
+        built = w.World().build({"fleet.yaml": FLEET, "acme.yaml": tenant("acme") + "---\n" + BROKEN})
+        assert built.kept == {"acme"}
+        assert names(built) == {}
+
+    def test_whose_file_vanishes_is_gone(self) -> None:
+        world = w.World()
+        world.build({"fleet.yaml": FLEET, "acme.yaml": tenant("acme"), "globex.yaml": tenant("globex")})
+        built = world.build({"fleet.yaml": FLEET, "globex.yaml": tenant("globex")})
+        assert (built.kept, built.errors) == (frozenset(), ())
+        assert names(built) == {"globex": ["llama"]}
+
+    def test_whose_file_cannot_be_read_any_more_stays(self) -> None:
+        world = w.World()
+        world.build({"fleet.yaml": FLEET, "acme.yaml": tenant("acme")})
+        built = world.build({"fleet.yaml": FLEET, "acme.yaml": "workspace: acme\n\tnot: yaml"})
+        assert "acme" in built.kept
+        assert names(built) == {"acme": ["llama"]}
+
+    def test_that_came_back_after_it_was_gone_remembers_nothing(self) -> None:
+        world = w.World()
+        world.build({"fleet.yaml": FLEET, "acme.yaml": tenant("acme")})
+        world.build({"fleet.yaml": FLEET})
+        built = world.build({"fleet.yaml": FLEET, "acme.yaml": tenant("acme") + "---\n" + BROKEN})
+        assert names(built) == {}
+
+    def test_whose_models_outlive_its_declaration_keeps_its_state(self) -> None:
+        world = w.World()
+        world.build({"fleet.yaml": FLEET, "acme.yaml": tenant("acme")})
+        built = world.build({"fleet.yaml": FLEET, "acme.yaml": w.write(w.model("mistral"))})
+        assert [each.code for each in built.errors] == ["unknown-workspace"]
+        assert names(built) == {"acme": ["llama"]}
+
+    def test_a_broken_policy_does_not_free_what_it_bounds(self) -> None:
+        world = w.World()
+        everywhere = w.model(
+            "llama", w.deployment(w.revision("v1", w.backend("eu-west-3"), w.backend("us-east-1")))
+        )
+        bound = (w.places("eu-only", ("continent", "eu")), w.environment("production", "eu-only"))
+        assert w.used(world.build({"a.yaml": FLEET, "b.yaml": tenant("acme", *bound, everywhere)}).graph) == [
+            "eu-west-3"
+        ]
+        typo = w.places("eu-only", ("continent", "europe"))
+        built = world.build({"a.yaml": FLEET, "b.yaml": tenant("acme", typo, bound[1], everywhere)})
+        assert built.kept == {"acme"}
+        assert w.used(built.graph) == ["eu-west-3"]
+
+
+class TestFleet:
+    def test_keeps_its_last_state_while_workspaces_move_on(self) -> None:
+        world = w.World()
+        first = world.build({"fleet.yaml": FLEET, "acme.yaml": tenant("acme")})
+        broken = FLEET.replace("port: 10000", "port: 10000000")
+        built = world.build({"fleet.yaml": broken, "acme.yaml": tenant("acme", w.model("mistral"))})
+        assert built.fleet_kept
+        assert built.graph.edges == first.graph.edges
+        assert built.graph.authorities == first.graph.authorities
+        assert names(built) == {"acme": ["mistral"]}
+
+    def test_broken_from_the_start_serves_nothing_and_says_its_own_mistake_only(self) -> None:
+        world = w.World()
+        broken = FLEET.replace("port: 10000", "port: 10000000")
+        built = world.build({"fleet.yaml": broken, "acme.yaml": tenant("acme")})
+        assert built.graph.edges == {}
+        assert not built.servable
+        assert {each.position.file for each in built.errors} == {"fleet.yaml"}
+        lab = w.write(w.location("lab"))
+        there = w.model("llama", w.deployment(w.revision("v1", w.backend("lab"))))
+        again = world.build({"fleet.yaml": broken, "lab.yaml": lab, "acme.yaml": tenant("acme", there)})
+        assert {each.position.file for each in again.errors} == {"fleet.yaml"}
+        mended = world.build({"fleet.yaml": FLEET, "lab.yaml": lab, "acme.yaml": tenant("acme", there)})
+        assert (mended.errors, mended.servable, mended.fleet_kept) == ((), True, False)
+        assert w.used(mended.graph) == ["lab"]
+
+    def test_a_removed_gateway_is_gone(self) -> None:
+        world = w.World()
+        world.build({"fleet.yaml": w.write(w.gateway("a"), w.gateway("b", 10001), w.issuer())})
+        assert world.build({"fleet.yaml": w.write(w.gateway("a"), w.issuer())}).graph.edges.keys() == {"a"}
+
+
+class TestRestriction:
+    """A kept workspace lives on today's map."""
+
+    LAB = "lab.yaml"
+
+    def world(self, **lab: object) -> tuple[w.World, dict[str, str]]:
+        world = w.World()
+        text = tenant(
+            "acme",
+            w.places("eu-only", ("continent", "eu")),
+            w.environment("production", "eu-only"),
+            w.model(
+                "llama",
+                w.deployment(w.revision("v1", w.backend("lab", "10.0.0.1:80"), w.backend("eu-west-3"))),
+            ),
+        )
+        files = {"fleet.yaml": FLEET, "acme.yaml": text, self.LAB: w.write(w.location("lab", **lab))}
+        assert w.used(world.build(files).graph) == ["lab", "eu-west-3"]
+        return world, {**files, "acme.yaml": text + "---\n" + BROKEN}
+
+    def test_a_place_that_moved_to_another_continent_is_out(self) -> None:
+        world, files = self.world(country="tr", continent="eu")
+        moved = w.write(w.location("lab", country="tr", continent="as"))
+        built = world.build({**files, self.LAB: moved})
+        assert built.kept == {"acme"}
+        assert w.used(built.graph) == ["eu-west-3"]
+
+    def test_a_place_that_is_gone_is_out(self) -> None:
+        world, files = self.world()
+        del files[self.LAB]
+        built = world.build(files)
+        assert built.kept == {"acme"}
+        assert w.used(built.graph) == ["eu-west-3"]
+
+    def test_a_place_that_moved_within_what_is_allowed_is_where_it_is_now(self) -> None:
+        world, files = self.world()
+        built = world.build({**files, self.LAB: w.write(w.location("lab", latitude=1.0))})
+        places = {
+            each.place.name: each.place
+            for each in w.endpoint(built.graph).deployments[0].revisions[0].backends
+        }
+        assert places["lab"].latitude == 1.0
+        assert w.used(built.graph) == ["lab", "eu-west-3"]
+
+    def test_a_place_that_comes_back_is_not_let_in_before_the_workspace_is_mended(self) -> None:
+        world, files = self.world()
+        lab = files.pop(self.LAB)
+        world.build(files)
+        built = world.build({**files, self.LAB: lab})
+        assert w.used(built.graph) == ["eu-west-3"]
+        mended = {**files, self.LAB: lab, "acme.yaml": files["acme.yaml"].removesuffix("---\n" + BROKEN)}
+        assert w.used(world.build(mended).graph) == ["lab", "eu-west-3"]
+
+
+class TestIdentity:
+    """What did not change is the same object, so that everything after it can be skipped by one `is`."""
+
+    def test_an_unrelated_change_leaves_endpoints_alone(self) -> None:
+        world = w.World()
+        both = (w.places("eu", ("continent", "eu")), w.model("llama"), w.model("mistral"))
+        files = {"fleet.yaml": FLEET, "acme.yaml": tenant("acme", *both), "globex.yaml": tenant("globex")}
+        before = world.build(files).graph
+        changed = w.model("mistral", w.deployment(w.revision("v2", w.backend("eu-west-1"))))
+        files["acme.yaml"] = tenant("acme", w.places("eu", ("continent", "na")), w.model("llama"), changed)
+        after = world.build(files).graph
+        assert w.endpoint(after, "acme/models/llama") is w.endpoint(before, "acme/models/llama")
+        assert w.endpoint(after, "acme/models/mistral") is not w.endpoint(before, "acme/models/mistral")
+        assert after.tenants["globex"] is before.tenants["globex"]
+
+    def test_a_location_nobody_uses_leaves_endpoints_alone(self) -> None:
+        world = w.World()
+        files = {"fleet.yaml": FLEET, "acme.yaml": tenant("acme")}
+        before = world.build(files).graph
+        after = world.build({**files, "lab.yaml": w.write(w.location("lab"))}).graph
+        assert "lab" in after.places
+        assert w.endpoint(after) is w.endpoint(before)
+
+    def test_what_an_endpoint_stands_on_changes_it(self) -> None:
+        world = w.World()
+        lab = {"lab.yaml": w.write(w.location("lab"))}
+        text = tenant("acme", w.model("llama", w.deployment(w.revision("v1", w.backend("lab")))))
+        files = {"fleet.yaml": FLEET, "acme.yaml": text, **lab}
+        before = w.endpoint(world.build(files).graph)
+        files["lab.yaml"] = w.write(w.location("lab", latitude=50.0))
+        after = w.endpoint(world.build(files).graph)
+        assert after != before
+        assert after.deployments[0].revisions[0].backends[0].place.latitude == 50.0
+
+    def test_an_endpoint_equals_itself_moved_within_its_file(self) -> None:
+        text = tenant("acme")
+        one = w.World().build({"fleet.yaml": FLEET, "acme.yaml": text}).graph
+        two = w.World().build({"fleet.yaml": FLEET, "acme.yaml": "# a line\n\n" + text}).graph
+        assert w.endpoint(one) == w.endpoint(two)
+        assert w.endpoint(one).origin != w.endpoint(two).origin
+
+    def test_a_changed_ca_changes_what_uses_it(self) -> None:
+        world = w.World()
+        secure = w.backend("eu-west-3", "https://a.example", tls={"ca": "ca.pem"})
+        text = tenant("acme", w.model("llama", w.deployment(w.revision("v1", secure))), w.model("other"))
+        files = {"fleet.yaml": FLEET, "acme.yaml": text}
+        before = world.build(files, {"ca.pem": ROOTS}).graph
+        after = world.build(files, {"ca.pem": ROOTS + b"\n"}).graph
+        assert w.endpoint(before) != w.endpoint(after)
+        assert w.endpoint(before, "acme/models/other") is w.endpoint(after, "acme/models/other")
+
+
+ROOTS = w.ROOTS.encode()
