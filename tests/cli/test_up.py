@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import shlex
 import shutil
 import signal
@@ -247,6 +248,36 @@ def test_killed_for_good_it_takes_its_children_along(start: Start, policies: Pol
     children = up.children()
     assert len(children) == 3
     up.process.kill()
+    for child in children:
+        wait_for_end(child)
+
+
+@pytest.mark.envoy
+@pytest.mark.parametrize("how", ["ctrl-c", "close"])
+def test_on_a_terminal_ctrl_c_and_closing_it_leave_nothing(
+    environment: dict[str, str], policies: Policies, tmp_path: Path, how: str
+) -> None:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [FAIRLEAD, "up", policies.folder, *ANY_PORTS],
+        env={**environment, "TERM": "xterm"},
+        cwd=tmp_path,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        preexec_fn=lambda: os.login_tty(theirs),  # noqa: PLW1509 - this process has one thread
+    )
+    os.close(theirs)
+    shown = b""
+    while b"Ctrl-C stops everything" not in shown:
+        shown += os.read(ours, 65536)
+    children = descendants(process.pid)
+    assert len(children) == 3
+    if how == "ctrl-c":
+        os.write(ours, b"\x03")
+        assert process.wait(PATIENCE) == 0
+    os.close(ours)
+    assert process.wait(PATIENCE) == 0
     for child in children:
         wait_for_end(child)
 

@@ -12,9 +12,16 @@ from typing import Any, Final
 
 import structlog
 
-from xds_server.cli.terminal import paint
+from xds_server.cli.terminal import paint, say
 
 STYLES: Final = {"warning": "warning", "error": "error", "critical": "error"}
+
+
+class _Words:
+    """Where structlog writes its finished lines."""
+
+    def __init__(self, *_arguments: Any) -> None:
+        self.msg = self.debug = self.info = self.warning = self.error = self.critical = self.exception = say
 
 
 def configure() -> None:
@@ -23,7 +30,7 @@ def configure() -> None:
     structlog.configure(
         processors=[structlog.processors.add_log_level, structlog.processors.format_exc_info, _in_words],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=_Words,
         cache_logger_on_first_use=False,
     )
 

@@ -64,7 +64,7 @@ def make_plan(wish: Wish) -> Plan:
     name = policies.choose_gateway(graph, wish.gateway)
     gateway = graph.edges[name].gateway
     chosen = choose_endpoint(graph)
-    region = policies.choose_region(graph, wish.region or _first_region(chosen[0] if chosen else None))
+    region = policies.choose_region(graph, wish.region or find_region(chosen[0] if chosen else None))
     trial = None if chosen is None else _plan_trial(graph, gateway, *chosen)
     _require_ports(gateway, wish)
     claimed = [(each, sample.claim(each)) for each in sample.find_samples(graph)]
@@ -80,7 +80,8 @@ def make_plan(wish: Wish) -> Plan:
     )
 
 
-def _first_region(endpoint: Endpoint | None) -> str:
+def find_region(endpoint: Endpoint | None) -> str:
+    """Return the region of an endpoint's first backend; raises ``CommandError`` if it has none."""
     deployments = endpoint.deployments if endpoint else ()
     default = endpoint.default_environment if endpoint else ""
     for deployment in sorted(deployments, key=lambda each: each.environment != default):

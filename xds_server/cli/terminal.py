@@ -7,10 +7,13 @@ buffer is full.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import Final, TextIO
 
+GONE: Final = (errno.EIO, errno.EPIPE)
+"""Who reads our words has closed the terminal or the pipe. That must not keep us from tidying up."""
 STYLES: Final = {"error": "1;31", "warning": "33", "good": "32", "strong": "1", "faint": "2"}
 
 
@@ -22,8 +25,12 @@ def put(text: str) -> None:
 
 def say(text: str, style: str | None = None) -> None:
     """Write words for a person to stderr, with a newline; ``style`` is one of ``STYLES``."""
-    sys.stderr.write(f"{paint(text, style, sys.stderr)}\n")
-    sys.stderr.flush()
+    try:
+        sys.stderr.write(f"{paint(text, style, sys.stderr)}\n")
+        sys.stderr.flush()
+    except OSError as error:
+        if error.errno not in GONE:
+            raise
 
 
 def complain(message: str, hint: str | None = None) -> None:
