@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 _ESCAPED_SLASH = re.compile("%(?:2f|5c)", re.IGNORECASE)
 _ESCAPE = re.compile("%([0-9a-fA-F]{2})")
+# Envoy drops parameters of a dot segment (`/..;x/`) before it resolves it, where dots and slashes stand unescaped.
+_PARAMETERS = re.compile(r"(?<=/)([.]{1,2});[^/]*")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
@@ -37,7 +39,7 @@ def normalise_path(path: str, *, keep_escaped_slashes: bool = False) -> str:
         raise PathRefusedError("the path holds an escaped slash")
     if "%00" in path or "\0" in path:
         raise PathRefusedError("the path holds a null character")
-    decoded = _ESCAPE.sub(_decode, path).replace("\\", "/")
+    decoded = _ESCAPE.sub(_decode, _PARAMETERS.sub(r"\1", path)).replace("\\", "/")
     segments: list[str] = []
     parts = decoded.split("/")[1:]
     for at, part in enumerate(parts):
@@ -49,7 +51,7 @@ def normalise_path(path: str, *, keep_escaped_slashes: bool = False) -> str:
             continue
         if last:
             segments.append("")
-    return re.sub("/{2,}", "/", "/" + "/".join(segments))
+    return _merge_slashes("/" + "/".join(segments))
 
 
 def split_run_path(path: str) -> RunPath | None:
@@ -59,6 +61,11 @@ def split_run_path(path: str) -> RunPath | None:
         return None
     rest = "/" + parts[4] if len(parts) == 5 else "/"
     return RunPath(parts[1], parts[2], parts[3], rest)
+
+
+def _merge_slashes(path: str) -> str:
+    # Nothing but slashes stays two of them, which is as good as one: neither names a workspace.
+    return re.sub("/{2,}", "/", path) if path.strip("/") else path[:2]
 
 
 def _decode(match: re.Match[str]) -> str:
