@@ -5,7 +5,7 @@ A model's answers, errors included, never pass through here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from envoy_data_plane.envoy.config.accesslog.v3 import AccessLogFilter, ExtensionFilter, ResponseFlagFilter
 from envoy_data_plane.envoy.config.core.v3 import (
@@ -53,6 +53,12 @@ class _Reply:
     retryable: bool = False
     headers: tuple[tuple[str, str], ...] = ()
     request_id: str = _KNOWN_ID
+
+
+def _with_and_without_id(reply: _Reply) -> tuple[_Reply, _Reply]:
+    # What is refused before the filters (path, codec) has no id yet.
+    known = replace(reply, when=f"({reply.when}) && 'x-request-id' in request.headers")
+    return known, replace(reply, request_id=_NEW_ID)
 
 
 _CHALLENGE = ("www-authenticate", 'Bearer realm="fairlead"')
@@ -157,16 +163,19 @@ _REPLIES = (
         retryable=True,
         headers=(_AGAIN,),
     ),
-    _Reply("response.code < 500 && 'x-request-id' in request.headers", "BAD_REQUEST", _NOT_ACCEPTED),
-    # Refused before the filters (path, codec): no id was made yet.
-    _Reply("response.code < 500", "BAD_REQUEST", _NOT_ACCEPTED, request_id=_NEW_ID),
+    # 501 is the codec's answer to a transfer coding that it does not know.
+    *_with_and_without_id(
+        _Reply("response.code < 500 || response.code == 501", "BAD_REQUEST", _NOT_ACCEPTED),
+    ),
+    *_with_and_without_id(
+        _Reply("true", "INTERNAL", "The gateway failed: %RESPONSE_CODE_DETAILS%.", retryable=True),
+    ),
 )
 
 
 def compile_local_reply() -> LocalReplyConfig:
     """The connection manager's mapping from what Envoy refuses to the answer that a client can act on."""
-    last = _Reply("", "INTERNAL", "The gateway failed: %RESPONSE_CODE_DETAILS%.", retryable=True)
-    return LocalReplyConfig(mappers=[_map(reply) for reply in _REPLIES], body_format=_format(last))
+    return LocalReplyConfig(mappers=[_map(reply) for reply in _REPLIES])
 
 
 def _map(reply: _Reply) -> ResponseMapper:

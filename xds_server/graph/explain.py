@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from urllib.parse import urlsplit
 
 from .access import Claims, find_authority, is_member, meets_rules
 from .decision import Decision, Excluded, Hop, Refusal, Share
 from .endpoint import Deployment, Endpoint, Revision
 from .graph import Graph
 from .order import order_backends
-from .path import PathRefusedError, RunPath, normalise_path, split_run_path
+from .path import PathRefusedError, normalise_path, split_run_path
 from .place import Place, measure_distance
 from .selection import list_selections
 
+_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 _ENVIRONMENT = re.compile(r"(?:^|&)environment(?:=([^&]*))?(?=&|$)")
 _ENCODED = re.compile(r"(?:^|&)(?=[^=&]*%)(?:[environmt]|%[67][0-9a-fA-F])+(?=[=&]|$)")
 
@@ -33,23 +33,22 @@ def explain(
     ``url`` is absolute or a path with its query; ``claims`` are those of a verified token (``None``: access is not
     checked). Never raises for what the request holds: a refusal is a decision too.
     """
-    parts = urlsplit(url)
+    raw, mark, query = _split(url)
     decision = Decision(method=method, url=url, region=region)
     try:
-        path = normalise_path(parts.path or "/", keep_escaped_slashes=keep_escaped_slashes)
+        path = normalise_path(raw, keep_escaped_slashes=keep_escaped_slashes)
     except PathRefusedError as error:
         return replace(decision, refusal=Refusal(400, "BAD_REQUEST", str(error)))
     run = split_run_path(path)
     decision = replace(decision, path=path, workspace=path.split("/")[1], notes=_note_region(graph, region))
     if run is not None:
-        decision = replace(
-            decision, kind=run.segment, name=run.name, forwarded_path=_forward(run, parts.query)
-        )
+        forwarded = f"{run.rest}{mark}{query}"
+        decision = replace(decision, kind=run.segment, name=run.name, forwarded_path=forwarded)
     endpoint = graph.find_endpoint(run.workspace, run.segment, run.name) if run is not None else None
     refusal = _check_access(graph, claims, path.split("/")[1])
     if claims is not None:
         decision = replace(decision, access="denied" if refusal else "allowed")
-    refusal = refusal or _check_query(parts.query)
+    refusal = refusal or _check_query(query)
     if refusal is None and endpoint is None:
         refusal = Refusal(404, "MODEL_NOT_FOUND", "no model is declared at this path")
     if refusal is not None or endpoint is None:
@@ -57,7 +56,7 @@ def explain(
     if claims is not None and not meets_rules(endpoint, claims):
         refusal = Refusal(403, "FORBIDDEN", "the token's claims do not meet the model's access rules")
         return replace(decision, access="denied", origin=endpoint.origin, refusal=refusal)
-    return _select(replace(decision, origin=endpoint.origin), graph, endpoint, parts.query)
+    return _select(replace(decision, origin=endpoint.origin), graph, endpoint, query)
 
 
 def _select(decision: Decision, graph: Graph, endpoint: Endpoint, query: str) -> Decision:
@@ -141,8 +140,14 @@ def _list_excluded(deployment: Deployment, revision: Revision) -> tuple[Excluded
     return (*by_policy, *by_weight)
 
 
-def _forward(run: RunPath, query: str) -> str:
-    return f"{run.rest}?{query}" if query else run.rest
+def _split(url: str) -> tuple[str, str, str]:
+    """Path, ``?`` if there is one, query. What begins with a slash has no host: ``//acme/x`` is a path."""
+    origin = _ORIGIN.match(url)
+    if origin is not None:
+        rest = url[origin.end() :]
+        url = rest if rest.startswith("/") else f"/{rest}"
+    return url.partition("#")[0].partition("?")
+
 
 
 def _note_region(graph: Graph, region: str) -> tuple[str, ...]:
