@@ -115,8 +115,9 @@ def _missing(file: str, reference: Reference, attachments: Mapping[str, bytes]) 
         message = f"`{reference.file}` is not a path inside the policy folder"
         return Fault("missing-file", reference.path, message, "write it relative to this file")
     folder = posixpath.dirname(file)
-    known = [posixpath.relpath(each, folder or ".") for each in attachments if each != DEVELOPMENT_JWKS]
-    near = closest(reference.file, known)
+    ending = posixpath.splitext(reference.file)[1]
+    alike = [each for each in attachments if each.endswith(ending) and each != DEVELOPMENT_JWKS]
+    near = closest(reference.file, [posixpath.relpath(each, folder or ".") for each in alike])
     hint = (
         f"did you mean `{near}`?"
         if near

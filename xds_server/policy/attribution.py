@@ -16,7 +16,7 @@ from xds_server.policy.kinds import FLEET_KINDS, KINDS
 from xds_server.policy.kinds.names import NAME
 from xds_server.policy.suggestion import closest
 
-_PAIR = re.compile(r"""([A-Za-z_-]+)["']?[ \t]*:(?![^\s"'])[ \t]*([^\n,}#]*)""")
+_PAIR = re.compile(r"""([A-Za-z_-]+)["']?[ \t]*:(?![^\s"'])[ \t]*([^\n,{}#]*)""")
 _COMMENT = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
 _NAME = re.compile(NAME)
 

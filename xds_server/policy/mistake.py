@@ -45,24 +45,25 @@ def mistake(
     None for a list that pydantic finds too short only because it does not count its bad entries.
     """
     path = _path(kind, error["loc"])
-    word = str(path[-1]) if path else kind.kind
+    name = next((step for step in reversed(path) if isinstance(step, str)), kind.kind)
+    word = f"an entry of `{name}`" if path and isinstance(path[-1], int) else f"`{name}`"
     found, context = error["input"], error.get("ctx", {})
     match error["type"]:
         case "missing":
-            return Fault("missing-key", path, f"`{word}` is missing")
+            return Fault("missing-key", path, f"{word} is missing")
         case "extra_forbidden":
             part = part_at(kind, path[:-1], values)
-            hint = did_you_mean(word, keys(part)) if part is not None else None
-            return Fault("unknown-key", path, f"unknown key `{word}`", hint, key=True)
+            hint = did_you_mean(name, keys(part)) if part is not None else None
+            return Fault("unknown-key", path, f"unknown key {word}", hint, key=True)
         case "literal_error":
             return _choice(path, word, found, _CHOICE.findall(str(context["expected"])))
         case "union_tag_invalid":
             choices = _CHOICE.findall(str(context["expected_tags"]))
-            return _choice((*path, "type"), "type", context["tag"], choices)
+            return _choice((*path, "type"), "`type`", context["tag"], choices)
         case "union_tag_not_found":
             if not isinstance(found, dict):
                 return _type(path, word, "a mapping", found, source)
-            return Fault("missing-key", (*path, "type"), "`type` is missing", "location or flavor")
+            return Fault("missing-key", (*path, "type"), "`type` is missing", "one of: flavor, location")
         case "string_pattern_mismatch":
             return _pattern(path, word, str(found), str(context["pattern"]), error["loc"][-1:] == ("[key]",))
         case "too_short" if found:
@@ -73,10 +74,10 @@ def mistake(
             return _type(path, word, _TYPE_ERRORS[name], found, source)
         case name if name in _BOUNDS:
             key, words = _BOUNDS[name]
-            return Fault("bad-value", path, f"`{word}` must be {words} {context[key]:g}, not {found}")
+            return Fault("bad-value", path, f"{word} must be {words} {_number(context[key])}, not {found}")
         case name if "message" in context:
-            return Fault(name, path, f"`{word}` {context['message']}", context.get("hint") or None)
-    return Fault("bad-value", path, f"`{word}`: {error['msg']}")
+            return Fault(name, path, f"{word} {context['message']}", context.get("hint") or None)
+    return Fault("bad-value", path, f"{word}: {error['msg']}")
 
 
 def _path(kind: type[Manifest], location: Path) -> Path:
@@ -86,35 +87,41 @@ def _path(kind: type[Manifest], location: Path) -> Path:
     return tuple(step for step in location if step != "[key]")
 
 
+def _number(bound: float) -> str:
+    return f"{bound:g}" if isinstance(bound, float) else str(bound)
+
+
 def _choice(path: Path, word: str, found: object, choices: list[str]) -> Fault:
     if not choices:
-        return Fault("bad-value", path, f"`{word}` must be true", "or leave it out")
+        return Fault("bad-value", path, f"{word} must be true", "or leave it out")
     if not isinstance(found, str):
-        return Fault("wrong-type", path, f"`{word}` must be one word", "one of: " + ", ".join(choices))
-    return Fault("bad-value", path, f"`{found}` is not a {word}", did_you_mean(found, choices))
+        return Fault("wrong-type", path, f"{word} must be one word", "one of: " + ", ".join(choices))
+    return Fault("bad-value", path, f"`{found}` cannot be {word}", did_you_mean(found, choices))
 
 
 def _pattern(path: Path, word: str, found: str, pattern: str, is_key: bool) -> Fault:
+    if not found:
+        return Fault("bad-value", path, f"{word} must not be empty", key=is_key)
     meaning = MEANINGS.get(pattern, f"of the form {pattern}")
     plain = re.sub("[^a-z0-9]+", "-", found.casefold()).strip("-")
     hint = f"did you mean `{plain}`?" if pattern == NAME and re.match(NAME, plain) else None
-    return Fault("bad-value", path, f"`{found}` cannot be `{word}`: {meaning}", hint, key=is_key)
+    return Fault("bad-value", path, f"`{found}` cannot be {word}: {meaning}", hint, key=is_key)
 
 
 def _length(path: Path, word: str, error: str, context: dict[str, Any]) -> Fault:
     match error:
         case "string_too_long":
             return Fault(
-                "bad-value", path, f"`{word}` must not be longer than {context['max_length']} characters"
+                "bad-value", path, f"{word} must not be longer than {context['max_length']} characters"
             )
         case "string_too_short":
-            return Fault("bad-value", path, f"`{word}` must not be empty", "leave the key out")
-    return Fault("empty-list", path, f"`{word}` must have at least one entry")
+            return Fault("bad-value", path, f"{word} must not be empty", "leave the key out")
+    return Fault("empty-list", path, f"{word} must have at least one entry")
 
 
 def _type(path: Path, word: str, expected: str, found: object, source: Source) -> Fault:
     text = source(path)
-    message = f"`{word}` must be {expected}, not {_described(found, text)}"
+    message = f"{word} must be {expected}, not {_described(found, text)}"
     return Fault("wrong-type", path, message, _type_hint(expected, found, text))
 
 

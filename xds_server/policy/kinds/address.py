@@ -14,10 +14,10 @@ from pydantic_core import PydanticCustomError
 Scheme = Literal["http", "https"]
 
 _DEFAULT_PORTS: dict[Scheme, int] = {"http": 80, "https": 443}
-_SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://(.*)$", re.DOTALL)
-_AUTHORITY = re.compile(r"^(?:\[([^\]]*)\]|([^:/?#@\[\]]*))(?::([^:/?#@]*))?$", re.DOTALL)
-_PORT = re.compile(r"^[1-9][0-9]{0,4}$", re.ASCII)
-_LABEL = re.compile(r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$", re.ASCII)
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
+_AUTHORITY = re.compile(r"(?:\[([^\]]*)\]|([^:/?#@\[\]]*))(?::([^:/?#@]*))?", re.DOTALL)
+_PORT = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?", re.ASCII)
 _OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 # The shortest form, of any address that `_usable` could not refuse: a large policy set is full of them.
 _ORDINARY = re.compile(
@@ -71,7 +71,7 @@ def parse_address(text: str) -> Address:
         rest = rest[:-1]
     if any(mark in rest for mark in "/?#"):
         raise AddressError("must end after the host and port", "a path in front goes in `pathPrefix`")
-    match = _AUTHORITY.match(rest)
+    match = _AUTHORITY.fullmatch(rest)
     if match is None:
         if rest.count(":") > 1:
             raise AddressError("must have its IPv6 address in brackets", "for example `[::1]:8000`")
@@ -85,7 +85,7 @@ def parse_address(text: str) -> Address:
 
 
 def _scheme(text: str) -> tuple[Scheme | None, str]:
-    match = _SCHEME.match(text)
+    match = _SCHEME.fullmatch(text)
     if match is None:
         return None, text
     scheme = match.group(1).lower()
@@ -101,7 +101,7 @@ def _port(text: str | None, scheme: Scheme | None) -> int:
         if scheme is None:
             raise AddressError("must say its port", "add it, for example `:8000`, or write a URL")
         return _DEFAULT_PORTS[scheme]
-    if not _PORT.match(text) or int(text) > 65535:
+    if not _PORT.fullmatch(text) or int(text) > 65535:
         raise AddressError("must have a port from 1 to 65535")
     return int(text)
 
@@ -127,7 +127,7 @@ def _host(text: str) -> tuple[str, bool]:
             raise
         except ValueError:
             raise AddressError(f"must have an IPv4 address of four plain numbers, not `{text}`") from None
-    if len(name) > 253 or not all(_LABEL.match(label) for label in labels):
+    if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
         raise AddressError(f"must have an IP address or a DNS name as its host, not `{text}`")
     return name, False
 

@@ -61,7 +61,7 @@ def _country(value: Any) -> str:
     raise PydanticCustomError(
         "bad-country",
         "{message}",
-        {"message": f"`{shown}` is not a country code", "hint": country_hint(shown) or ""},
+        {"message": f"must be a country code, not `{shown}`", "hint": country_hint(shown) or ""},
     )
 
 

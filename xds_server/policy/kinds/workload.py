@@ -131,7 +131,7 @@ class Revision(Part):
     )
     health_check: HealthCheck | None = Field(
         default=None,
-        description="How its backends are checked. Without it, they are not, and count as healthy."
+        description="How its backends are checked. Without it, they are not, and count as healthy.",
     )
     backends: tuple[Backend, ...] = Field(
         min_length=1,

@@ -15,6 +15,9 @@ from xds_server.policy.reading.fault import Fault, Mark, MarkedFault, Path
 DEPTH = 64
 """How deep mappings and lists may be nested. No manifest comes near."""
 
+_ENOUGH = 10
+"""Anchors and aliases told of in one piece; whoever uses more knows by then."""
+
 _SEPARATOR = re.compile(r"^---(?=[ \t\n]|\Z)", re.MULTILINE)
 _LONG_LINE = re.compile(r"[^\n]{1000}")
 
@@ -75,6 +78,8 @@ def refused(text: str) -> list[MarkedFault]:
             depth -= 1
         if isinstance(event, AliasEvent | ScalarEvent | CollectionStartEvent) and event.anchor is not None:
             faults.append(marked(event, _anchor(event)))
+            if len(faults) == _ENOUGH:
+                return faults
     return faults
 
 

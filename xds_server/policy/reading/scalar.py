@@ -46,7 +46,7 @@ _SURPRISES = tuple(
         (r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?", f"a number in base 60 {_TO_SOME}"),
         (r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt \t].*)?", f"a date {_TO_SOME}"),
         (r"[-+]?0[xob][0-9a-fA-F_]+", f"a number {_TO_SOME}"),
-        (r"[-+]?[0-9][0-9_]*(?:\.[0-9_]*)?(?:[eE][-+]?[0-9]+)?", f"a number {_TO_SOME}"),
+        (r"[-+]?\.?[0-9][0-9_]*(?:\.[0-9_]*)?(?:[eE][-+]?[0-9]+)?", f"a number {_TO_SOME}"),
         (r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)", "not a finite number"),
         (r"=|<<", f"a special word {_TO_SOME}"),
     )

@@ -14,6 +14,7 @@ _FORBIDDEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]"
 )
 _HINTS: tuple[tuple[str, str, str | None], ...] = (
+    ("did not find expected node content", "a value misses, or a bracket is not closed", None),
     (
         "mapping values are not allowed",
         "a `:` stands where no key can be",
@@ -63,16 +64,28 @@ def character_fault(text: str) -> MarkedFault | None:
     )
 
 
+def only_directives(text: str) -> bool:
+    """Whether a text holds nothing but directives such as `%YAML 1.2`, and comments."""
+    lines = [line for line in text.split("\n") if line.strip() and not line.lstrip().startswith("#")]
+    return bool(lines) and all(line.startswith("%") for line in lines)
+
+
 def syntax_fault(error: yaml.YAMLError, text: str) -> MarkedFault:
     """What libyaml says about a text it cannot read, in clearer words where there are some."""
     if not isinstance(error, yaml.MarkedYAMLError):
         return MarkedFault(Mark(0, 0), Fault("syntax", (), f"not YAML: {error}"))
     problem = str(error.problem or error.context or "not YAML")
     at = error.problem_mark or error.context_mark
+    if "unexpected end of stream" in problem or "unexpected document indicator" in problem:
+        at = error.context_mark or at  # where the quote is opened says more than where the text ends
     mark = Mark(at.line, at.column) if at is not None else Mark(0, 0)
     if _is_tab(text, mark):
         return MarkedFault(
             mark, Fault("syntax", (), "a tab stands where only spaces may", "indent with spaces")
+        )
+    if only_directives(text):
+        return MarkedFault(
+            Mark(0, 0), Fault("syntax", (), "directives are not part of the language", "leave them out")
         )
     for found, message, hint in _HINTS:
         if found in problem:

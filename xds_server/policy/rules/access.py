@@ -44,7 +44,7 @@ def _jwks(jwks: dict[str, Any]) -> Iterator[Fault]:
     uri = text(jwks, "uri")
     if uri is not None:
         yield from _uri(uri)
-    if mapping(jwks, "inline"):
+    if mapping(jwks, "inline").get("keys"):
         for index, problem in jwks_problems(jwks["inline"]):
             at: Path = (*_JWKS, "inline", "keys")
             yield Fault("bad-jwks", at if index is None else (*at, index), f"the key set {problem}")
