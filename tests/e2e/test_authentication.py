@@ -1,4 +1,4 @@
-"""Who is let in at all: one good token, from an issuer and for an audience that the gateway accepts. All else is 401."""
+"""Who is let in at all: one good token, from an issuer and for an audience that is accepted. All else is 401."""
 
 from __future__ import annotations
 
