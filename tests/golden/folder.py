@@ -60,8 +60,10 @@ def list_regions(graph: Graph) -> list[str]:
     )
 
 
-def list_views(graph: Graph) -> dict[Audience, View]:
+@cache
+def list_views(folder: Path) -> dict[Audience, View]:
     """What each gateway's Envoys see, in each region where some backend stands (`nowhere` if there is none)."""
+    graph = build(folder).graph
     catalogue = compile_graph(graph)
     audiences = [Audience(name, each) for name in graph.edges for each in list_regions(graph) or ["nowhere"]]
     views = {audience: catalogue.view(audience) for audience in audiences}
