@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from difflib import SequenceMatcher
+from functools import lru_cache
 from typing import Any
 
 from xds_server.policy.diagnostic import EVERYTHING
@@ -17,6 +18,9 @@ from xds_server.policy.kinds.names import NAME
 from xds_server.policy.suggestion import closest
 
 _PAIR = re.compile(r"""([A-Za-z_-]+)["']?[ \t]*:(?![^\s"'])[ \t]*([^\n,{}#]*)""")
+_MOST_PAIRS = 5000
+"""Looking at each pair takes a while, and no readable manifest has nearly as many."""
+
 _COMMENT = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
 _NAME = re.compile(NAME)
 
@@ -28,8 +32,8 @@ def concerned(values: Any) -> frozenset[str] | None:
     """
     metadata = values.get("metadata") if isinstance(values, dict) else None
     kind = values.get("kind") if isinstance(values, dict) else None
-    if isinstance(kind, str) and kind not in KINDS:
-        kind = closest(kind, KINDS)
+    kind = closest(kind, KINDS) if isinstance(kind, str) and kind not in KINDS else kind
+    kind = kind if isinstance(kind, str) else None
     if kind in FLEET_KINDS:
         return None
     key = "name" if kind == "Workspace" else "workspace"
@@ -47,6 +51,8 @@ def mentioned(text: str) -> frozenset[str] | None:
     `EVERYTHING`.
     """
     pairs = [(key, value.strip(" \t\"'")) for key, value in _PAIR.findall(_COMMENT.sub("", text))]
+    if len(pairs) > _MOST_PAIRS:
+        return EVERYTHING
     kinds = [closest(value, KINDS) for key, value in pairs if _alike(key, "kind")]
     names = [value for key, value in pairs if _alike(key, "workspace")]
     if "Workspace" in kinds:
@@ -58,5 +64,6 @@ def mentioned(text: str) -> frozenset[str] | None:
     return frozenset(names) if all(_NAME.fullmatch(name) for name in names) else EVERYTHING
 
 
+@lru_cache(maxsize=4096)
 def _alike(key: str, word: str) -> bool:
     return SequenceMatcher(None, key.casefold(), word).ratio() >= 0.8

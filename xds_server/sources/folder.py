@@ -33,7 +33,7 @@ class FolderSource:
         self._lock = threading.Lock()
         # Files that have changed since they were read; None when it takes a look at all of them to know.
         self._stale: set[str] | None = None
-        self._watched = False
+        self.watched = False
 
     def read(self) -> SourceText:
         """The texts as they are now. Raises OSError when the folder or file itself cannot be read.
@@ -43,7 +43,7 @@ class FolderSource:
         with self._lock:
             stale, self._stale = self._stale, set()
             try:
-                if stale is None or not self._watched:
+                if stale is None or not self.watched:
                     self._read_all()
                 else:
                     self._shelf.refresh(stale)
@@ -68,13 +68,13 @@ class FolderSource:
         watches = Watches(self._path, report)
         sweep = asyncio.create_task(self._sweep(burst))
         try:
-            self._watched = True
+            self.watched = True
             if await asyncio.to_thread(self._swept):
                 burst.signal()
             async for _ in burst.merged():
                 yield
         finally:
-            self._watched, self._stale = False, None
+            self.watched, self._stale = False, None
             sweep.cancel()
             watches.stop()
 

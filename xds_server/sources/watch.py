@@ -6,6 +6,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable
+from errno import ENOENT
 from pathlib import Path
 
 from watchfiles._rust_notify import RustNotify
@@ -30,6 +31,8 @@ class Watch:
 
     def __init__(self, folder: Path, step_ms: int, recursive: bool, report: _Report) -> None:
         self._step_ms = step_ms
+        if not folder.is_dir():
+            raise FileNotFoundError(ENOENT, os.strerror(ENOENT), str(folder))
         self._loop = asyncio.get_running_loop()
         self._report = report
         self._stopped = threading.Event()

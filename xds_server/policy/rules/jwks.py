@@ -48,7 +48,7 @@ def _key_problems(key: Any) -> Iterator[str]:
         yield "holds a shared secret (kty oct); every Envoy could sign with it"
     elif any(member in key for member in _PRIVATE):
         yield "holds a private key; publish the public part only"
-    elif kind not in _NEEDED:
+    elif not isinstance(kind, str) or kind not in _NEEDED:
         yield f'holds a key whose "kty" is not one of {", ".join(sorted(_NEEDED))}'
     else:
         for member in _NEEDED[kind]:

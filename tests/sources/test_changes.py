@@ -1,0 +1,236 @@
+"""Every way in which policies are changed on disk is noticed, and what is read afterwards is what is there."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from xds_server.sources import FolderSource
+
+_PATIENCE = 20.0
+
+
+class Follower:
+    """Reads a source whenever it says so, as the server does."""
+
+    def __init__(self, source: FolderSource) -> None:
+        self.source = source
+        self.files: dict[str, str] = {}
+        self.reads = 0
+        self._changed = asyncio.Condition()
+
+    async def follow(self) -> None:
+        changes = self.source.changes()
+        try:
+            await self._read()
+            async for _ in changes:
+                await self._read()
+        finally:
+            await changes.aclose()  # type: ignore[attr-defined]
+
+    async def _read(self) -> None:
+        try:
+            text = await asyncio.to_thread(self.source.read)
+        except OSError:
+            text = None
+        async with self._changed:
+            self.reads += 1
+            if text is not None:
+                self.files = {os.path.basename(name): content for name, content in text.files.items()}
+            self._changed.notify_all()
+
+    async def sees(self, **files: str) -> None:
+        wanted = {f"{name}.yaml": content for name, content in files.items()}
+        async with self._changed:
+            await asyncio.wait_for(self._changed.wait_for(lambda: self.files == wanted), _PATIENCE)
+
+
+@asynccontextmanager
+async def _following(path: Path) -> AsyncIterator[Follower]:
+    follower = Follower(FolderSource(path))
+    task = asyncio.create_task(follower.follow())
+    watching = asyncio.create_task(_until(lambda: follower.source.watched))
+    await asyncio.wait({task, watching}, return_when=asyncio.FIRST_COMPLETED)
+    try:
+        yield follower
+    finally:
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+async def _until(holds: Callable[[], bool]) -> None:
+    while not holds():
+        await asyncio.sleep(0)
+
+
+def _replace(path: Path, content: str) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(content)
+    temporary.rename(path)
+
+
+def _as_vim(path: Path, content: str) -> None:
+    (path.parent / "4913").write_text("")
+    (path.parent / "4913").unlink()
+    path.rename(path.with_name(path.name + "~"))
+    path.write_text(content)
+    path.with_name(path.name + "~").unlink()
+
+
+def _as_sed(path: Path, content: str) -> None:
+    temporary = path.with_name("sedXa1b2")
+    temporary.write_text(content)
+    temporary.rename(path)
+
+
+@pytest.mark.parametrize("save", [Path.write_text, _replace, _as_vim, _as_sed])
+async def test_a_file_is_saved(tmp_path: Path, save: Callable[[Path, str], object]) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("0")
+    async with _following(tmp_path) as follower:
+        await follower.sees(a="0")
+        for turn in range(1, 6):
+            save(path, str(turn))
+            await follower.sees(a=str(turn))
+
+
+async def test_files_come_move_and_go(tmp_path: Path) -> None:
+    async with _following(tmp_path) as follower:
+        (tmp_path / "a.yaml").write_text("a")
+        await follower.sees(a="a")
+        (tmp_path / "a.yaml").rename(tmp_path / "b.yaml")
+        await follower.sees(b="a")
+        (tmp_path / "b.yaml").unlink()
+        await follower.sees()
+
+
+async def test_folders_come_move_and_go(tmp_path: Path) -> None:
+    async with _following(tmp_path / ".") as follower:
+        (tmp_path / "one").mkdir()
+        (tmp_path / "one/a.yaml").write_text("a")
+        await follower.sees(a="a")
+        (tmp_path / "one").rename(tmp_path / "two")
+        await follower.sees(a="a")
+        (tmp_path / "two/a.yaml").write_text("b")
+        await follower.sees(a="b")
+        (tmp_path / "two").rename(tmp_path / ".away")
+        await follower.sees()
+        (tmp_path / ".away").rename(tmp_path / "back")
+        await follower.sees(a="b")
+        shutil.rmtree(tmp_path / "back")
+        await follower.sees()
+
+
+async def test_a_kubernetes_volume_is_swapped(tmp_path: Path) -> None:
+    def publish(number: int) -> None:
+        (tmp_path / f"..{number}").mkdir()
+        (tmp_path / f"..{number}/a.yaml").write_text(str(number))
+        (tmp_path / "..data_tmp").symlink_to(f"..{number}")
+        (tmp_path / "..data_tmp").rename(tmp_path / "..data")
+
+    publish(1)
+    (tmp_path / "a.yaml").symlink_to("..data/a.yaml")
+    async with _following(tmp_path) as follower:
+        await follower.sees(a="1")
+        for number in (2, 3, 4):
+            publish(number)
+            shutil.rmtree(tmp_path / f"..{number - 1}")
+            await follower.sees(a=str(number))
+
+
+async def test_a_linked_root_is_pointed_elsewhere(tmp_path: Path) -> None:
+    for number in "12":
+        (tmp_path / f"release-{number}").mkdir()
+        (tmp_path / f"release-{number}/a.yaml").write_text(number)
+    root = tmp_path / "current"
+    root.symlink_to("release-1")
+    async with _following(root) as follower:
+        await follower.sees(a="1")
+        (tmp_path / "next").symlink_to("release-2")
+        (tmp_path / "next").rename(root)
+        await follower.sees(a="2")
+        (tmp_path / "release-2/a.yaml").write_text("3")
+        await follower.sees(a="3")
+
+
+async def test_the_folder_goes_away_and_comes_back(tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    root.mkdir()
+    (root / "a.yaml").write_text("1")
+    async with _following(root) as follower:
+        await follower.sees(a="1")
+        shutil.rmtree(root)
+        (tmp_path / "new").mkdir()
+        (tmp_path / "new/a.yaml").write_text("2")
+        (tmp_path / "new").rename(root)
+        await follower.sees(a="2")
+        (root / "a.yaml").write_text("3")
+        await follower.sees(a="3")
+
+
+async def test_a_single_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("1")
+    async with _following(path) as follower:
+        await follower.sees(a="1")
+        _replace(path, "2")
+        await follower.sees(a="2")
+        (tmp_path / "b.yaml").write_text("b")
+        path.write_text("3")
+        await follower.sees(a="3")
+
+
+async def test_a_change_before_the_watch_begins_is_not_lost(tmp_path: Path) -> None:
+    source = FolderSource(tmp_path)
+    source.read()
+    (tmp_path / "a.yaml").write_text("a")
+    changes = source.changes()
+    await asyncio.wait_for(anext(changes), _PATIENCE)
+    assert list(source.read().files.values()) == ["a"]
+    await changes.aclose()  # type: ignore[attr-defined]
+
+
+async def test_what_does_not_count_is_not_reported(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("1")
+    async with _following(tmp_path) as follower:
+        await follower.sees(a="1")
+        reads = follower.reads
+        for name in (".a.yaml.swp", "a.yaml~", "#a.yaml#", "notes.md", "schema.json", ".git/index"):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_text("x")
+        _replace(tmp_path / "a.yaml", "2")
+        await follower.sees(a="2")
+        # Reading does not count as a change either, or this would never end.
+        assert follower.reads <= reads + 2
+
+
+async def test_many_files_at_once_are_few_reads(tmp_path: Path) -> None:
+    async with _following(tmp_path) as follower:
+        reads = follower.reads
+        for number in range(300):
+            (tmp_path / f"f{number}.yaml").write_text(str(number))
+        await follower.sees(**{f"f{number}": str(number) for number in range(300)})
+        assert follower.reads - reads <= 30
+
+
+async def test_nothing_is_left_behind(tmp_path: Path) -> None:
+    before = threading.active_count()
+    async with _following(tmp_path) as follower:
+        (tmp_path / "a.yaml").write_text("1")
+        await follower.sees(a="1")
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("watch ")]
+    assert threading.active_count() <= before + 1
+
+
+async def test_there_must_be_something_to_watch(tmp_path: Path) -> None:
+    changes = FolderSource(tmp_path / "no/thing").changes()
+    with pytest.raises(FileNotFoundError):
+        await anext(changes)

@@ -1,0 +1,193 @@
+"""What a folder source reads, and what it leaves alone."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from xds_server.sources import FolderSource
+from xds_server.sources.shelf import LARGEST_ATTACHMENT, LARGEST_POLICY
+
+
+def _write(folder: Path, name: str, content: str | bytes = "a: 1\n") -> Path:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def test_files_and_attachments(tmp_path: Path) -> None:
+    for name in (
+        "a.yaml",
+        "b/c.yml",
+        "b/d/e.json",
+        "certs/run.crt",
+        "certs/run.key",
+        "certs/ca.pem",
+        "k.jwks",
+    ):
+        _write(tmp_path, name, "{}")
+    _write(tmp_path, "keys.json", '{"keys": []}')
+    text = FolderSource(tmp_path).read()
+    assert {os.path.relpath(name, tmp_path) for name in text.files} == {"a.yaml", "b/c.yml", "b/d/e.json"}
+    assert {os.path.relpath(name, tmp_path) for name in text.attachments} == {
+        *("certs/run.crt", "certs/run.key", "certs/ca.pem", "k.jwks", "keys.json", "b/d/e.json")
+    }
+    assert text.problems == {}
+
+
+def test_names_are_shown_as_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _write(tmp_path, "set/a.yaml")
+    monkeypatch.chdir(tmp_path)
+    assert list(FolderSource("set").read().files) == ["set/a.yaml"]
+    assert list(FolderSource("./set/").read().files) == ["set/a.yaml"]
+    assert list(FolderSource("set/a.yaml").read().files) == ["set/a.yaml"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            ".a.yaml",
+            ".git/a.yaml",
+            "..2026/a.yaml",
+            "a.yaml~",
+            "#a.yaml#",
+            ".#a.yaml",
+            ".a.yaml.swp",
+            "a.yaml.tmp",
+        ),
+        *(
+            "schema.json",
+            "b/schema.json",
+            "README.md",
+            "a.yaml.bak",
+            "4913",
+            "yaml",
+            "~a.yaml",
+            "a.yaml___jb_tmp___",
+        ),
+    ],
+)
+def test_what_is_left_alone(tmp_path: Path, name: str) -> None:
+    _write(tmp_path, name)
+    text = FolderSource(tmp_path).read()
+    assert (text.files, text.attachments, text.problems) == ({}, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("content", "is_policy"),
+    [
+        ('{"keys": []}', False),
+        ('{"keys": [], "kind": "Environment"}', True),
+        ('{"kind": "Environment"}', True),
+        ("[]", True),
+        ('{"keys": [', True),
+        ("[" * 100_000, True),
+    ],
+)
+def test_json_that_may_hold_policies_is_never_taken_for_something_else(
+    tmp_path: Path, content: str, is_policy: bool
+) -> None:
+    path = _write(tmp_path, "a.json", content)
+    text = FolderSource(tmp_path).read()
+    assert (str(path) in text.files) is is_policy
+    assert str(path) in text.attachments
+
+
+def test_bytes_that_are_not_utf_8_are_handed_on(tmp_path: Path) -> None:
+    path = _write(tmp_path, "a.yaml", b"name: caf\xe9\n")
+    assert FolderSource(tmp_path).read().files == {str(path): "name: caf\udce9\n"}
+
+
+def test_a_single_file_comes_with_what_lies_beside_it(tmp_path: Path) -> None:
+    path = _write(tmp_path, "a.yaml")
+    _write(tmp_path, "b.yaml")
+    _write(tmp_path, "keys/jwks.json", '{"keys": []}')
+    _write(tmp_path, "run.crt")
+    _write(tmp_path, ".hidden/run.crt")
+    _write(tmp_path, "deep/er/run.crt")
+    text = FolderSource(path).read()
+    assert list(text.files) == [str(path)]
+    assert set(text.attachments) == {str(tmp_path / "keys/jwks.json"), str(tmp_path / "run.crt")}
+
+
+def test_links_inside_are_followed_and_links_outside_are_not(tmp_path: Path) -> None:
+    outside, folder = tmp_path / "outside", tmp_path / "set"
+    _write(outside, "secret.key", "secret")
+    _write(outside, "secret.yaml", "secret")
+    inside = _write(folder, "real/a.yaml", "inside")
+    _write(folder, "real/a.pem", "inside")
+    for name in ("secret.key", "secret.yaml"):
+        (folder / name).symlink_to(outside / name)
+    (folder / "b.yaml").symlink_to("real/a.yaml")
+    (folder / "b.pem").symlink_to("real/a.pem")
+    (folder / "linked").symlink_to(outside)
+    (folder / "loop.yaml").symlink_to("loop.yaml")
+    (folder / "dangling.yaml").symlink_to("nothing")
+    text = FolderSource(folder).read()
+    assert text.files == {str(inside): "inside", str(folder / "b.yaml"): "inside"}
+    assert set(text.attachments) == {str(folder / "real/a.pem"), str(folder / "b.pem")}
+    assert {os.path.relpath(name, folder) for name in text.problems} == {
+        *("secret.key", "secret.yaml", "linked", "loop.yaml", "dangling.yaml")
+    }
+    assert "secret" not in str(text.files) + str(text.attachments)
+
+
+def test_a_folder_whose_name_begins_alike_is_outside(tmp_path: Path) -> None:
+    _write(tmp_path, "set-two/a.yaml", "secret")
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set/a.yaml").symlink_to("../set-two/a.yaml")
+    text = FolderSource(tmp_path / "set").read()
+    assert text.files == {}
+    assert list(text.problems.values()) == ["the link leads out of the policy folder"]
+
+
+def test_what_cannot_be_read_is_a_problem(tmp_path: Path) -> None:
+    _write(tmp_path, "large.yaml", b"#" * (LARGEST_POLICY + 1))
+    _write(tmp_path, "large.pem", b"#" * (LARGEST_ATTACHMENT + 1))
+    os.mkfifo(tmp_path / "pipe.yaml")
+    (tmp_path / "folder.yaml").mkdir()
+    text = FolderSource(tmp_path).read()
+    assert {os.path.basename(name): why for name, why in text.problems.items()} == {
+        "large.yaml": "is larger than 16 MiB",
+        "large.pem": "is larger than 1 MiB",
+        "pipe.yaml": "is not a regular file",
+    }
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_permission_denied(tmp_path: Path) -> None:
+    _write(tmp_path, "a.yaml").chmod(0)
+    _write(tmp_path, "closed/b.yaml").parent.chmod(0)
+    problems = FolderSource(tmp_path).read().problems
+    assert {os.path.basename(name) for name in problems} == {"a.yaml", "closed"}
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        FolderSource(tmp_path / "nothing").read()
+    assert FolderSource(tmp_path).read().files == {}
+
+
+def test_a_kubernetes_volume(tmp_path: Path) -> None:
+    _write(tmp_path, "..2026_01/a.yaml", "one")
+    _write(tmp_path, "..2026_01/ca.pem", "one")
+    (tmp_path / "..data").symlink_to("..2026_01")
+    for name in ("a.yaml", "ca.pem"):
+        (tmp_path / name).symlink_to(f"..data/{name}")
+    text = FolderSource(tmp_path).read()
+    assert text.files == {str(tmp_path / "a.yaml"): "one"}
+    assert text.attachments == {str(tmp_path / "ca.pem"): b"one"}
+
+
+def test_a_change_that_leaves_size_and_time_alone_is_seen(tmp_path: Path) -> None:
+    path = _write(tmp_path, "a.yaml", "weight: 10")
+    source = FolderSource(tmp_path)
+    source.read()
+    at = path.stat().st_mtime_ns
+    path.write_text("weight: 20")
+    os.utime(path, ns=(at, at))
+    assert source.read().files == {str(path): "weight: 20"}
