@@ -20,8 +20,8 @@ COMMAND = ("envoy", "bootstrap", "--gateway", "public", "--region", "eu-west-3")
 @pytest.mark.envoy
 @pytest.mark.parametrize("variant", ["delta", "sotw"])
 @pytest.mark.parametrize("form", ["yaml", "json"])
-def test_envoy_accepts_the_bootstrap(fairlead: Run, tmp_path: Path, variant: str, form: str) -> None:
-    done = fairlead(*COMMAND, "--variant", variant, "-o", form, "--xds", "xds.internal:18443")
+def test_envoy_accepts_the_bootstrap(inside: Run, tmp_path: Path, variant: str, form: str) -> None:
+    done = inside(*COMMAND, "--variant", variant, "-o", form, "--xds", "xds.internal:18443")
     assert (done.returncode, done.stderr) == (0, "")
     config = tmp_path / f"bootstrap.{form}"
     config.write_text(done.stdout)
@@ -31,26 +31,26 @@ def test_envoy_accepts_the_bootstrap(fairlead: Run, tmp_path: Path, variant: str
     assert check.returncode == 0, check.stderr
 
 
-def test_the_node_says_who_it_is(fairlead: Run) -> None:
-    node = json.loads(fairlead(*COMMAND, "-o", "json").stdout)["node"]
+def test_the_node_says_who_it_is(inside: Run) -> None:
+    node = json.loads(inside(*COMMAND, "-o", "json").stdout)["node"]
     assert node["cluster"] == "public"
     assert node["locality"] == {"region": "eu-west-3"}
-    again = json.loads(fairlead(*COMMAND, "-o", "json").stdout)["node"]
-    second = json.loads(fairlead(*COMMAND, "-o", "json", "--admin-port", "19001").stdout)["node"]
-    named = json.loads(fairlead(*COMMAND, "-o", "json", "--id", "edge-7").stdout)["node"]
+    again = json.loads(inside(*COMMAND, "-o", "json").stdout)["node"]
+    second = json.loads(inside(*COMMAND, "-o", "json", "--admin-port", "19001").stdout)["node"]
+    named = json.loads(inside(*COMMAND, "-o", "json", "--id", "edge-7").stdout)["node"]
     assert again["id"] == node["id"] != second["id"]
     assert named["id"] == "edge-7"
 
 
-def test_yaml_and_json_say_the_same(fairlead: Run) -> None:
-    assert yaml.safe_load(fairlead(*COMMAND).stdout) == json.loads(fairlead(*COMMAND, "-o", "json").stdout)
+def test_yaml_and_json_say_the_same(inside: Run) -> None:
+    assert yaml.safe_load(inside(*COMMAND).stdout) == json.loads(inside(*COMMAND, "-o", "json").stdout)
 
 
 @pytest.mark.parametrize(
     "arguments", [("--xds", "nowhere"), ("--variant", "rest"), ("--admin-port", "70000"), ("-o", "xml")]
 )
-def test_wrong_usage_exits_64(fairlead: Run, arguments: tuple[str]) -> None:
-    assert fairlead(*COMMAND, *arguments).returncode == 64
+def test_wrong_usage_exits_64(inside: Run, arguments: tuple[str]) -> None:
+    assert inside(*COMMAND, *arguments).returncode == 64
 
 
 @pytest.mark.envoy

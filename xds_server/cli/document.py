@@ -23,4 +23,5 @@ def put_document(data: Any, form: Format) -> None:
         return
     import yaml
 
-    put(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120).rstrip("\n"))
+    plain = json.loads(json.dumps(data))  # protobuf hands out dictionaries of its own, which YAML won't write
+    put(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=120).rstrip("\n"))
