@@ -120,7 +120,7 @@ SAME: dict[str, tuple[Any, dict[str, Any]]] = {
                 "b": {"bool_value": False},
                 "z": {"null_value": 0},
                 "l": {"list_value": {"values": [{"string_value": "x"}, {"struct_value": {}}]}},
-                "o": {"struct_value": {"fields": {"k": {"string_value": ""}}}},
+                "o": {"struct_value": {"k": ""}},
             }
         },
     ),
