@@ -84,9 +84,6 @@ class Timeouts(Part):
         default=100.0, description="For the next byte of an answer from the model.", examples=["100s"]
     )
     total: Duration = Field(default=900.0, description="For the whole of a request.", examples=["15m"])
-    connect: Duration = Field(
-        default=5.0, description="For a backend to accept a connection.", examples=["5s"]
-    )
     drain: Duration = Field(
         default=5.0, description="For open requests to end when a listener goes away.", examples=["5s"]
     )
