@@ -32,7 +32,9 @@ def make_static(view: View) -> dict[str, Any]:
             del scopes["scoped_rds"]
             scopes["rds_config_source"] = {"ads": {}}
             scopes["scoped_route_configurations_list"] = {
-                "scoped_route_configurations": [_place_routes(view, show(each)) for each in view.resources(_SCOPE)]
+                "scoped_route_configurations": [
+                    _place_routes(view, show(each)) for each in view.resources(_SCOPE)
+                ]
             }
     clusters = [_place_endpoints(view, show(each)) for each in view.resources(_CLUSTER)]
     secrets = [show(each) for each in view.resources(_SECRET)]
