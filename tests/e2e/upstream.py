@@ -64,13 +64,14 @@ class Seen:
 
 @dataclass
 class Upstream:
-    """One server. `label` tells it from the others; `seen` holds what it was asked."""
+    """One server. `label` tells it from the others; `seen` is what it was asked, `busy` how much it answers now."""
 
     label: str
     world: Upstreams = field(repr=False)
     port: int = 0
     seen: list[Seen] = field(default_factory=list)
     connections: int = 0
+    busy: int = 0
     _server: asyncio.Server | None = field(default=None, repr=False)
     _feed: asyncio.Queue[bytes | None] = field(default_factory=asyncio.Queue, repr=False)
     _tls: SSLContext | None = field(default=None, repr=False)
@@ -130,15 +131,24 @@ class Upstream:
         body = await _body(reader, {name.lower(): value for name, value in headers})
         seen = Seen(self.label, lines[0], headers, len(body), sha256(body).hexdigest())
         self.seen.append(seen)
+        self.busy += 1
+        try:
+            return await self._do(seen, head, reader, writer)
+        finally:
+            self.busy -= 1
+
+    async def _do(
+        self, seen: Seen, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> bool:
         path = seen.target.partition("?")[0]
         if path.startswith("/status/"):
             _write(writer, int(path.split("/")[2]), b'{"error":{"code":"OWN","origin":"model"}}', _OWN)
         elif path == "/stream":
-            await self._stream(writer)
+            await self._stream(reader, writer)
         elif path == "/socket":
             return await _echo_frames(head, reader, writer)
         elif path == "/silence":
-            await asyncio.Event().wait()
+            await _departure(reader)
         elif path == "/reset":
             _reset(writer)
             return False
@@ -148,14 +158,34 @@ class Upstream:
             _write(writer, 200, _tell(seen), (("content-type", "application/json"),))
         return True
 
-    async def _stream(self, writer: asyncio.StreamWriter) -> None:
+    async def _stream(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(
             b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
         )
-        while (chunk := await self._feed.get()) is not None:
-            writer.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
-            await writer.drain()
+        gone = asyncio.ensure_future(_departure(reader))
+        try:
+            while (chunk := await _unless(gone, self._feed.get())) is not None:
+                writer.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
+                await writer.drain()
+        finally:
+            gone.cancel()
         writer.write(b"0\r\n\r\n")
+
+
+async def _departure(reader: asyncio.StreamReader) -> None:
+    """Wait until the gateway hangs up. It sends nothing before an answer is complete."""
+    await reader.read(1)
+    raise ConnectionResetError
+
+
+async def _unless(event: asyncio.Future[None], work: Coroutine[Any, Any, Result]) -> Result:
+    """The result of the work, unless the event fails first."""
+    working = asyncio.ensure_future(work)
+    await asyncio.wait({event, working}, return_when=asyncio.FIRST_COMPLETED)
+    if event.done():
+        working.cancel()
+        event.result()
+    return await working
 
 
 # Headers and body of an upstream's own errors: what must come through untouched, and one that must not.

@@ -138,7 +138,7 @@ def write_request(target: str, method: str = "GET", headers: Headers = (), body:
     if "host" not in names:
         lines.append("Host: run.example.test")
     lines += [f"{name}: {value}" for name, value in headers]
-    if body or method in ("POST", "PUT", "PATCH"):
+    if "content-length" not in names and (body or method in ("POST", "PUT", "PATCH")):
         lines.append(f"Content-Length: {len(body)}")
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
 

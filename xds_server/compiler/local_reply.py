@@ -56,7 +56,7 @@ class _Reply:
 
 
 def _with_and_without_id(reply: _Reply) -> tuple[_Reply, _Reply]:
-    # What is refused before the filters (path, codec) has no id yet.
+    # What is refused before the filters (path, codec) has no id yet, unless the client brought one, which Envoy echoes.
     known = replace(reply, when=f"({reply.when}) && 'x-request-id' in request.headers")
     return known, replace(reply, request_id=_NEW_ID)
 
@@ -139,6 +139,10 @@ _REPLIES = (
         "DEPLOYMENT_NOT_FOUND",
         "The model is not deployed in this environment.",
         404,
+    ),
+    # Before the flag of the same timer, which also says that a model is silent: then it is 504.
+    *_with_and_without_id(
+        _Reply("response.code == 408", "REQUEST_TIMEOUT", "The request did not arrive in time.", retryable=True),
     ),
     _Reply(
         ("UT", "SI", "DT", "UMSDR"),
