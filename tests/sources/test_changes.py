@@ -212,6 +212,30 @@ async def test_what_does_not_count_is_not_reported(tmp_path: Path) -> None:
         assert follower.reads <= reads + 2
 
 
+async def test_what_the_kernel_does_not_tell_is_found_by_looking(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Deaf:
+        def __init__(self, path: Path, report: object) -> None:
+            pass
+
+        def stop(self) -> None:
+            pass
+
+    monkeypatch.setattr("xds_server.sources.folder.Watches", Deaf)
+    monkeypatch.setattr("xds_server.sources.folder.SWEEP", 0.05)
+    async with _following(tmp_path) as follower:
+        (tmp_path / "a.yaml").write_text("1")
+        await follower.sees(a="1")
+        _replace(tmp_path / "a.yaml", "2")
+        await follower.sees(a="2")
+        reads = follower.reads
+        (tmp_path / "pipe.yaml").mkdir()
+        (tmp_path / "a.yaml").rename(tmp_path / "b.yaml")
+        await follower.sees(b="2")
+        assert follower.reads <= reads + 2
+
+
 async def test_many_files_at_once_are_few_reads(tmp_path: Path) -> None:
     async with _following(tmp_path) as follower:
         reads = follower.reads

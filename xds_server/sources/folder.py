@@ -19,6 +19,8 @@ SWEEP = 10.0
 
 _READS_UNTIL_STILL = 5
 
+_NOTHING, _FILE, _ANYTHING = "nothing", "that file", "anything"
+
 
 class FolderSource:
     """The policy files below a folder, or one policy file.
@@ -30,7 +32,8 @@ class FolderSource:
         self._path = Path(path)
         self._folder = self._path if self._path.is_dir() else self._path.parent
         self._shelf = Shelf(self._path)
-        self._lock = threading.Lock()
+        self._reading = threading.Lock()
+        self._noting = threading.Lock()
         # Files that have changed since they were read; None when it takes a look at all of them to know.
         self._stale: set[str] | None = None
         self.watched = False
@@ -40,8 +43,9 @@ class FolderSource:
 
         While `changes` is being iterated, only files that have changed are looked at.
         """
-        with self._lock:
-            stale, self._stale = self._stale, set()
+        with self._reading:
+            with self._noting:
+                stale, self._stale = self._stale, set()
             try:
                 if stale is None or not self.watched:
                     self._read_all()
@@ -69,7 +73,7 @@ class FolderSource:
         sweep = asyncio.create_task(self._sweep(burst))
         try:
             self.watched = True
-            if await asyncio.to_thread(self._swept):
+            if await asyncio.to_thread(self._differs):
                 burst.signal()
             async for _ in burst.merged():
                 yield
@@ -80,39 +84,50 @@ class FolderSource:
 
     def _note(self, paths: set[str] | None) -> bool:
         """Remember what the kernel says has changed, None for anything; True when it concerns us."""
-        if paths is None:
-            self._stale = None
-            return True
-        concerned = False
-        for path in paths:
-            folders, name = os.path.split(os.path.relpath(path, self._folder))
-            if is_swapped(name):
-                self._stale, concerned = None, True
-            elif is_hidden(name) or any(is_hidden(each) for each in folders.split(os.sep) if each):
-                continue
-            elif may_count(name):
-                concerned = True
-                if self._stale is not None:
-                    self._stale.add(path)
-            elif "." not in name or os.path.isdir(path):
-                self._stale, concerned = None, True  # a folder, or something that may have been one
-        return concerned
+        meanings = {path: self._meaning(path) for path in paths} if paths is not None else {"": _ANYTHING}
+        changed = {path for path, meaning in meanings.items() if meaning == _FILE}
+        with self._noting:
+            if _ANYTHING in meanings.values():
+                self._stale = None
+            elif self._stale is not None:
+                self._stale |= changed
+        return any(meaning != _NOTHING for meaning in meanings.values())
+
+    def _meaning(self, path: str) -> str:
+        """What it means that a path has changed."""
+        folders, name = os.path.split(os.path.relpath(path, self._folder))
+        if is_swapped(name):
+            return _ANYTHING
+        if is_hidden(name) or any(is_hidden(each) for each in folders.split(os.sep) if each):
+            return _NOTHING
+        if may_count(name):
+            return _FILE
+        # A folder, or something that is gone and may have been one.
+        return _ANYTHING if "." not in name or os.path.isdir(path) else _NOTHING
 
     async def _sweep(self, burst: Burst) -> None:
         while True:
             await asyncio.sleep(SWEEP)
-            if await asyncio.to_thread(self._swept):
+            if not await asyncio.to_thread(self._is_current):
+                self._stale = None
                 burst.signal()
 
-    def _swept(self) -> bool:
-        """Look at every file; True when something is different from what was read last."""
-        with self._lock:
+    def _differs(self) -> bool:
+        """Read everything; True when something is different from what was read last."""
+        with self._reading:
             try:
                 return self._read_all()
             except OSError:
                 # The folder is away. `read` says so to whoever asks; say here that there is reason to ask.
                 self._stale = None
                 return True
+
+    def _is_current(self) -> bool:
+        """A look at every file, without the lock, so that it makes no `read` wait."""
+        try:
+            return self._shelf.is_current()
+        except OSError:
+            return False
 
     def _read_all(self) -> bool:
         """Read everything, again while a Kubernetes volume or a linked root is swapped meanwhile."""

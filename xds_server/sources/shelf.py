@@ -73,6 +73,15 @@ class Shelf:
             if os.path.realpath(os.path.dirname(path)) == os.path.normpath(os.path.join(real, within)):
                 self._put(path, real, before)
 
+    def is_current(self) -> bool:
+        """Whether every file looks as it did when it was read; changes nothing. Raises OSError as `refresh_all`."""
+        other = Shelf(self._root)
+        single = not stat.S_ISDIR(os.stat(self._root).st_mode)
+        paths = list(_beside(self._root) if single else other._below(str(self._root)))
+        if len(paths) != len(self._items):
+            return False
+        return all(_looks_like(path, self._items.get(path)) for path in paths)
+
     def _below(self, folder: str) -> Iterator[str]:
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
@@ -114,6 +123,20 @@ class Shelf:
         return before is None or (before is not item and before.content != item.content)
 
 
+def _looks_like(path: str, item: _Item | None) -> bool:
+    if item is None:
+        return False
+    try:
+        found = os.stat(path)
+    except OSError:
+        return item.problem is not None
+    return item.problem is not None or item.signature == _signature(found)
+
+
+def _signature(found: os.stat_result) -> _Signature:
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
 def _beside(file: Path) -> Iterator[str]:
     """A single policy file, and the attachments in its folder and the folders there."""
     yield str(file)
@@ -133,7 +156,7 @@ def _item(path: str, real: str, before: _Item | None, policy: bool) -> _Item | N
         return _broken("the link leads nowhere") if os.path.islink(path) else None
     except OSError as error:
         return _broken(f"cannot be read: {error.strerror}")
-    signature = (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    signature = _signature(found)
     if before is not None and before.settled and before.signature == signature:
         return before
     problem = _refused(path, real, found)
