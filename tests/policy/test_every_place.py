@@ -67,7 +67,7 @@ _SPECS: list[tuple[str, dict[str, Any]]] = [
             "workspaceHeaders": ["x-a"],
             "delivery": "eager",
             "limits": {"connections": 1, "requestHeadersKiB": 1, "concurrentStreams": 1},
-            "timeouts": {"headers": "1s", "idle": "1s", "total": "1s", "connect": "1s", "drain": "1s"},
+            "timeouts": {"headers": "1s", "idle": "1s", "total": "1s", "drain": "1s"},
         },
     ),
     (
