@@ -21,6 +21,7 @@ from envoy_data_plane.envoy.type.matcher.v3 import StringMatcher
 from envoy_data_plane.google.protobuf import Any
 
 from .names import (
+    BACKEND,
     ENDPOINT_METADATA,
     ENVIRONMENT_HEADER,
     ERROR_HEADER,
@@ -74,7 +75,7 @@ def router() -> Router:
     return Router(
         suppress_envoy_headers=True,
         upstream_http_filters=[
-            HttpFilter(name="fairlead.backend", typed_config=backend),
+            HttpFilter(name=BACKEND, typed_config=backend),
             HttpFilter(name="envoy.filters.http.upstream_codec", typed_config=Any.pack(UpstreamCodec())),
         ],
     )

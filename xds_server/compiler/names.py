@@ -24,6 +24,9 @@ REQUEST = "fairlead.request"
 ACCESS = "fairlead.access"
 INTERNAL_HEADERS = "fairlead.internal_headers"
 ROUTER = "envoy.filters.http.router"
+# Filters behind the choice of a backend.
+BACKEND = "fairlead.backend"
+BACKEND_PREFIX = "fairlead.prefix"
 
 # The namespace of jwt_authn in dynamic metadata is fixed by Envoy.
 JWT_METADATA = "envoy.filters.http.jwt_authn"

@@ -7,7 +7,14 @@ from typing import Any
 from xds_server.graph import Revision
 from xds_server.wire import message_class, pack
 
-from .names import ENDPOINT_METADATA, ERROR_HEADER, PREFIX_HEADER, REGION_HEADER
+from .names import (
+    BACKEND,
+    BACKEND_PREFIX,
+    ENDPOINT_METADATA,
+    ERROR_HEADER,
+    PREFIX_HEADER,
+    REGION_HEADER,
+)
 from .route import set_header
 
 _OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
@@ -57,7 +64,7 @@ def _prefix_filters() -> list[dict[str, Any]]:
     )
     lua = message_class(_LUA)(default_source_code={"inline_string": _ADD_PREFIX})
     return [
-        {"name": "fairlead.backend", "typed_config": pack(mutation)},
-        {"name": "fairlead.prefix", "typed_config": pack(lua)},
+        {"name": BACKEND, "typed_config": pack(mutation)},
+        {"name": BACKEND_PREFIX, "typed_config": pack(lua)},
         {"name": "envoy.filters.http.upstream_codec", "typed_config": pack(message_class(_CODEC)())},
     ]
