@@ -50,7 +50,8 @@ class Serve:
         pytest.fail(f"it ended before it said {event!r}: {seen}")
 
     def end(self) -> int:
-        self._lines.read()
+        for line in self._lines:
+            json.loads(line)
         return self.process.wait(PATIENCE)
 
 
@@ -88,6 +89,7 @@ def test_it_is_ready_with_its_policies_and_ends_when_asked(
     assert httpx.get(f"http://{admin}/healthz").status_code == 200
     assert "fairlead_" in httpx.get(f"http://{admin}/metrics").text
     server.process.send_signal(number)
+    assert server.wait_for("stopping")["signal"] == number.name
     assert server.end() == 0
     wait_for_end(server.process.pid)
 
@@ -104,6 +106,23 @@ def test_bad_policies_do_not_end_it_and_mending_them_makes_it_ready(
     (folder / "fleet.yaml").write_text(FLEET)
     server.wait_for("published")
     assert httpx.get(f"http://{admin}/readyz").status_code == 200
+
+
+def test_the_log_for_people_has_no_colours_in_a_file(
+    environment: dict[str, str], folder: Path, tmp_path: Path
+) -> None:
+    command = [
+        *(FAIRLEAD, "serve", folder, "--log-format", "text"),
+        *("--xds", "127.0.0.1:0", "--admin", "127.0.0.1:0"),
+    ]
+    process = subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    assert process.stderr
+    for line in process.stderr:
+        assert "\x1b" not in line
+        if "published" in line:
+            assert "generation=1" in line
+            process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE) == 0
 
 
 @pytest.mark.parametrize("option", ["--xds", "--admin"])

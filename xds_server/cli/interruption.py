@@ -9,17 +9,19 @@ from collections.abc import Callable
 from typing import Final
 
 from xds_server.cli.outcome import INTERRUPTED
-from xds_server.cli.terminal import say
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interruption:
-    """Waits for a signal to stop. ``at_once`` is called when a second one comes, just before the process
-    ends.
+    """Waits for a signal to stop.
+
+    ``tell`` is called with the name of the first one, ``at_once`` when a second one comes, just before the
+    process ends.
     """
 
-    def __init__(self, at_once: Callable[[], None]) -> None:
+    def __init__(self, tell: Callable[[str], None], at_once: Callable[[], None] = lambda: None) -> None:
+        self._tell = tell
         self._at_once = at_once
         self._asked = asyncio.Event()
 
@@ -44,5 +46,4 @@ class Interruption:
             self._at_once()
             os._exit(INTERRUPTED)
         self._asked.set()
-        again = ", again to kill" if number is signal.SIGINT else ""
-        say(f"{number.name}: stopping{again}", "faint")
+        self._tell(number.name)

@@ -1,6 +1,4 @@
-"""The control plane's log as ``fairlead up`` shows it: one short line an event, between those of the
-requests.
-"""
+"""The control plane's log for people: one short line an event, in colour only on a terminal."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -64,18 +65,31 @@ def serve(
     ends with SIGTERM or Ctrl-C; the Envoys go on with what they have.
     """
     from xds_server.cli.policies import open_source
-    from xds_server.server import configure
 
     xds_address, admin_address = address(xds, "--xds"), address(admin, "--admin")
     require_ports(xds_address, admin_address)
-    configure(json={LogFormat.AUTO: None, LogFormat.TEXT: False, LogFormat.JSON: True}[log_format])
+    _configure_log(log_format)
     source = open_source(path)
     source.read()  # what can't be read at all, or lacks its key, ends the command here
     asyncio.run(_serve(source, xds_address, admin_address))
 
 
+def _configure_log(form: LogFormat) -> None:
+    if form is LogFormat.JSON or (form is LogFormat.AUTO and not sys.stderr.isatty()):
+        from xds_server.server import configure
+
+        configure(json=True)
+    else:
+        from xds_server.cli import logs
+
+        logs.configure()
+
+
 async def _serve(source: DevelopmentSource, xds: Address, admin: Address) -> None:
-    interruption = Interruption(lambda: None)
+    import structlog
+
+    log = structlog.get_logger("fairlead.serve")
+    interruption = Interruption(lambda name: log.info("stopping", signal=name))
     interruption.listen()
     stop = asyncio.create_task(interruption.wait(), name="interruption")
     async with running(source, xds, admin, GRACE_SECONDS) as (_, pipeline):

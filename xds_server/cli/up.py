@@ -67,7 +67,7 @@ def up(
 async def _run(plan: Plan) -> None:
     """Run the plan until it is interrupted or fails; leave nothing running either way."""
     crew = Crew()
-    interruption = Interruption(crew.kill)
+    interruption = Interruption(_stopping, crew.kill)
     interruption.listen()
     stop = asyncio.create_task(interruption.wait(), name="interruption")
     async with running(open_source(plan.wish.path), plan.wish.xds, plan.wish.admin, 0.0) as (plane, pipeline):
@@ -83,6 +83,10 @@ async def _run(plan: Plan) -> None:
             await crew.stop(STOP_SECONDS)
     stop.cancel()
     say("everything is stopped", "faint")
+
+
+def _stopping(name: str) -> None:
+    say(f"{name}: stopping; once more, and all is killed", "faint")
 
 
 async def _work(plan: Plan, crew: Crew, xds_port: int) -> None:
