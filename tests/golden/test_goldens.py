@@ -70,7 +70,7 @@ def test_envoy_takes_what_a_case_gives(case: str, tmp_path: Path) -> None:
 @pytest.mark.envoy
 @pytest.mark.parametrize("folder", _EXAMPLES, ids=lambda folder: folder.name)
 def test_envoy_takes_what_an_example_gives(folder: Path, tmp_path: Path) -> None:
-    assert build(folder).diagnostics == ()
+    assert build(folder).errors == ()
     _validate(folder, tmp_path)
 
 
