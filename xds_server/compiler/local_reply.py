@@ -142,7 +142,9 @@ _REPLIES = (
     ),
     # Before the flag of the same timer, which also says that a model is silent: then it is 504.
     *_with_and_without_id(
-        _Reply("response.code == 408", "REQUEST_TIMEOUT", "The request did not arrive in time.", retryable=True),
+        _Reply(
+            "response.code == 408", "REQUEST_TIMEOUT", "The request did not arrive in time.", retryable=True
+        ),
     ),
     _Reply(
         ("UT", "SI", "DT", "UMSDR"),
