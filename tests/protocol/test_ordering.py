@@ -132,6 +132,15 @@ def test_I4_a_route_still_unsent_from_an_older_change_keeps_its_cluster(make: ty
 
 
 @VARIANTS
+def test_I2_a_cluster_that_comes_back_while_it_is_taken_away_is_waited_for(make: type[Client]) -> None:
+    client = served(make, res(C, "c1"), res(C, "c2"), route("c1"), cluster_grace=0.0)
+    assert [r.type_url for r in client.see(res(C, "c1"), route("c1"))] == [C]
+    assert client.see(res(C, "c1"), res(C, "c2"), route("c2")) == []
+    assert [r.type_url for r in ack(client, C)] == [C]
+    assert [r.type_url for r in ack(client, C)] == [R]
+
+
+@VARIANTS
 def test_I4_a_cluster_that_comes_back_in_time_is_not_touched(make: type[Client]) -> None:
     client = served(make, res(C, "c1"), cluster_grace=5.0)
     assert client.see() == []

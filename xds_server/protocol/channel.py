@@ -52,8 +52,11 @@ class Channel(ABC):
     def __init__(self, type_url: str) -> None:
         self.type_url = type_url
         self.subscription = Subscription(wildcard_type=type_url in WILDCARD)
-        self.held: dict[str, Resource | None] = {}
-        """Accepted by the client; `None` when it holds bytes that this server does not know."""
+        self.held: dict[str, Resource] = {}
+        """Accepted by the client."""
+        self.strange: set[str] = set()
+        """Names of which the client holds a version that this server does not know: only name and version
+        are true."""
         self.flight: Flight | None = None
         self.nonce = ""
         """Of the last response; empty before the first one."""
@@ -83,7 +86,8 @@ class Channel(ABC):
 
     @property
     def in_step(self) -> bool:
-        """Say whether the client accepted all there is. What is leaving does not count: nothing refers to it."""
+        """Say whether the client accepted all there is. What is leaving does not count: nothing refers to
+        it."""
         return not (self.dirty or self.fresh or self.flight or self.blocked or self.refusals)
 
     @property
@@ -140,14 +144,22 @@ class Channel(ABC):
             self.accepted_version = flight.version
             refusals = {name: Refusal(flight.sent[name], text, now) for name in blamed}
         else:
+            suspects = blamed or flight.changed or flight.sent.keys()
             refusals = {
-                name: Refusal(flight.sent[name], text, now, named=bool(blamed) or len(flight.sent) == 1)
-                for name in blamed or flight.sent
+                name: Refusal(flight.sent[name], text, now, named=bool(blamed) or len(suspects) == 1)
+                for name in suspects
             }
             self.refusals |= refusals
-            self.spare(flight, flight.sent.keys() - refusals.keys())
+            self.spare(flight, [name for name, sent in flight.sent.items() if not self._refuses(sent)])
+            for name in refusals:
+                if not self.subscription.wants(name):
+                    self.forget(name)
         ordered = tuple(refusals[name] for name in sorted(refusals))
         return Refused(self.type_url, flight.nonce, flight.version, text, ordered, now - flight.at)
+
+    def _refuses(self, resource: Resource) -> bool:
+        refusal = self.refusals.get(resource.name)
+        return refusal is not None and refusal.resource.version == resource.version
 
     @abstractmethod
     def accept(self, flight: Flight) -> None:
@@ -156,6 +168,10 @@ class Channel(ABC):
     @abstractmethod
     def spare(self, flight: Flight, innocent: Collection[str]) -> None:
         """Deal with the rest of a refused response: what the client did not complain of."""
+
+    @abstractmethod
+    def keeps(self, name: str) -> bool:
+        """Say whether the client has a resource, in whichever version, and is not about to lose it."""
 
     def news(self, name: str, resource: Resource) -> bool:
         """Say whether a client should be sent this resource."""
@@ -183,6 +199,7 @@ class Channel(ABC):
     def forget(self, name: str) -> None:
         """Drop what is kept about a name that is no longer asked for."""
         self.held.pop(name, None)
+        self.strange.discard(name)
         self.dirty.discard(name)
         self.asked.discard(name)
         self.blocked.pop(name, None)

@@ -91,11 +91,14 @@ class DeltaChannel(Channel):
         """Compare what the client says it holds with what there is."""
         for name, version in self._initial.items():
             resource = view.get(self.type_url, name)
-            known = resource is not None and resource.version == version
-            if self.subscription.wants(name):
-                self.held[name] = resource if known else None
-                if not known:
-                    self.dirty.add(name)
+            if not self.subscription.wants(name):
+                continue
+            if resource is not None and resource.version == version:
+                self.held[name] = resource
+            else:
+                self.held[name] = Resource(self.type_url, name, version, b"")
+                self.strange.add(name)
+                self.dirty.add(name)
         self._initial = {}
         if self.subscription.wildcard:
             self.dirty.update(
@@ -110,6 +113,7 @@ class DeltaChannel(Channel):
             self.refusals.pop(name, None)
             if self.subscription.wants(name):
                 self.held[name] = resource
+        self.strange.difference_update(flight.sent, flight.removed)
         for name in flight.removed:
             self.held.pop(name, None)
             self.refusals.pop(name, None)
@@ -118,11 +122,15 @@ class DeltaChannel(Channel):
         """Send the rest once more: Envoy may have stopped at the bad one, and does not count the others as
         held."""
         self._owed.update(flight.removed)
+        for name in flight.removed:
+            self.refusals.pop(name, None)
         self.ask(innocent)
 
+    def keeps(self, name: str) -> bool:
+        """As `Channel.keeps`."""
+        return name in self.held and not (self.flight is not None and name in self.flight.removed)
+
     def forget(self, name: str) -> None:
-        """As `Channel.forget`; the accepted half of a refused response is taken back with the next
-        response."""
-        if name in self.refusals:
-            self._owed.add(name)
+        """As `Channel.forget`: what the client stopped asking for it drops by itself."""
+        self._owed.discard(name)
         super().forget(name)

@@ -72,7 +72,7 @@ class Ordering:
     def _absent(
         self, clusters: Channel, channel: Channel, resource: Resource, name: str, overdue: bool
     ) -> bool:
-        if name in clusters.held or not clusters.subscription.wants(name):
+        if clusters.keeps(name) or not clusters.subscription.wants(name):
             return False
         on_its_way = (
             clusters.fresh
@@ -106,7 +106,7 @@ class Ordering:
                 continue
             since = now if free_since is None else free_since
             channel.leaving[name] = since
-            if now - since >= self._timing.cluster_grace:
+            if now >= since + self._timing.cluster_grace:
                 released.add(name)
         return frozenset(released)
 
@@ -131,10 +131,10 @@ class Ordering:
                 pinned.update(refusal.resource.needs)
             for name in unsettled:
                 held = channel.held.get(name)
+                if name in channel.strange or (held is None and not channel.told_what_is_held):
+                    return None
                 if held is not None:
                     pinned.update(held.needs)
-                elif name in channel.held or not channel.told_what_is_held:
-                    return None
         return pinned
 
     def settled_clusters(self) -> None:

@@ -62,10 +62,15 @@ class SotwChannel(Channel):
         for name in work:
             resource = view.get(self.type_url, name) if self.subscription.wants(name) else None
             if resource is None:
-                # Absence says nothing in these types, so there is nothing to send; it is sent when it comes.
-                self.held.pop(name, None)
+                # Absence says nothing in these types: the client keeps what it has until it stops asking, and what
+                # that refers to has to stay.
+                if name in self.held:
+                    self.leaving[name] = None
+                self.refusals.pop(name, None)
                 self.blocked.pop(name, None)
-            elif not self.news(name, resource):
+                continue
+            self.leaving.pop(name, None)
+            if not self.news(name, resource):
                 self.blocked.pop(name, None)
             elif gate.blocks(self, resource, now):
                 self.blocked.setdefault(name, now)
@@ -90,25 +95,27 @@ class SotwChannel(Channel):
                 self.leaving.pop(name, None)
                 due |= self._ready(resource, gate, now)
                 continue
-            self.refusals.pop(name, None)
+            refusal = self.refusals.pop(name, None)
             self.blocked.pop(name, None)
             if name in self.held:
                 self.leaving.setdefault(name, None)
             else:
-                due |= name in self.asked
+                # What was refused may be live all the same; a set without it takes it back.
+                due |= refusal is not None or name in self.asked
         for name in gate.released(self, now):
             del self.leaving[name]
+            self.refusals.pop(name, None)
             due = True
         if not due:
             return None
-        sent = self._set(view, gate, now)
+        sent, kept = self._set(view, gate, now)
         # Without what is blocked, the first full set would take things from the client that it has from
         # before.
         self.parked = first and any(name not in sent for name in self.blocked)
         if self.parked:
             return None
         self.asked.clear()
-        changed = frozenset(name for name, resource in sent.items() if self.news(name, resource))
+        changed = frozenset(name for name, r in sent.items() if name not in kept and self.news(name, r))
         return Flight(nonce, version_of(sent.values()), sent, (), changed, now)
 
     def _unchanged_since_before(self, view: View) -> bool:
@@ -131,8 +138,9 @@ class SotwChannel(Channel):
         self.blocked.pop(resource.name, None)
         return True
 
-    def _set(self, view: View, gate: Gate, now: float) -> dict[str, Resource]:
-        """Collect the full set: what waits, was refused or is leaving stays as the client has it.
+    def _set(self, view: View, gate: Gate, now: float) -> tuple[dict[str, Resource], set[str]]:
+        """Collect the full set, and the names in it that stay as the client has them: those that wait, were
+        refused or are leaving.
 
         What was refused and has no accepted version on this stream is sent as it is: the client may hold a
         version from before, which a set without that name would take from it.
@@ -142,35 +150,37 @@ class SotwChannel(Channel):
         else:
             found = (view.get(self.type_url, name) for name in self.subscription.names)
             chosen = {resource.name: resource for resource in found if resource is not None}
-        for name, resource in list(chosen.items()):
+        kept = set(self.leaving)
+        for name, resource in chosen.items():
             refusal = self.refusals.get(name)
             if refusal is not None and refusal.resource.version == resource.version:
                 if name in self.held or (refusal.named and not self._each_alone):
-                    self._keep(name, chosen)
+                    kept.add(name)
             elif resource.needs and self.news(name, resource) and not self._ready(resource, gate, now):
-                self._keep(name, chosen)
-        for name in self.leaving:
-            self._keep(name, chosen)
-        return chosen
-
-    def _keep(self, name: str, chosen: dict[str, Resource]) -> None:
-        held = self.held.get(name)
-        if held is None:
-            chosen.pop(name, None)
-        else:
-            chosen[name] = held
+                kept.add(name)
+        for name in kept:
+            held = self.held.get(name)
+            if held is None:
+                chosen.pop(name, None)
+            else:
+                chosen[name] = held
+        return chosen, kept
 
     def accept(self, flight: Flight) -> None:
         """The client holds what was sent: in the types with full sets nothing else."""
         for name in [name for name in self.refusals if name in flight.sent]:
-            kept = self.held.get(name)
-            if kept is None or kept.version != flight.sent[name].version:
+            if name in flight.changed or self.refusals[name].resource.version == flight.sent[name].version:
                 del self.refusals[name]
         wanted = {name: r for name, r in flight.sent.items() if self.subscription.wants(name)}
         if self._full:
             self.held = dict(wanted)
         else:
             self.held.update(wanted)
+
+    def keeps(self, name: str) -> bool:
+        """As `Channel.keeps`: absence from a full set takes it away."""
+        stays = not self._full or self.flight is None or name in self.flight.sent
+        return name in self.held and stays
 
     def spare(self, flight: Flight, innocent: Collection[str]) -> None:
         """Where Envoy applies each resource for itself the rest is held; elsewhere it is sent once more."""
@@ -179,4 +189,6 @@ class SotwChannel(Channel):
             return
         for name in self.held.keys() - flight.sent.keys():
             del self.held[name]
-        self.held.update({name: flight.sent[name] for name in innocent})
+        for name in innocent:
+            self.held[name] = flight.sent[name]
+            self.refusals.pop(name, None)
