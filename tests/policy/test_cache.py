@@ -106,3 +106,11 @@ spec: {issuer: a, audiences: [x], jwks: {file: keys/jwks.json}}
     (bad,) = load(files, {"set/keys/jwks.json": b"{"}, cache).diagnostics
     assert (bad.code, str(bad.position)) == ("bad-file", "set/a.yaml:4:48")
     assert load(files, {"set/keys/jwks.json": good}, cache).diagnostics == ()
+
+
+def test_an_emptied_file_of_unreadable_documents_concerns_everyone_too() -> None:
+    cache = LoadCache()
+    load({"a.yaml": f"{_environment('x')}---\nfoo: [\n"}, {}, cache)
+    (empty,) = load({"a.yaml": ""}, {}, cache).diagnostics
+    assert empty.breaks("globex")
+    assert empty.breaks_fleet

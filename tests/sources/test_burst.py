@@ -72,6 +72,20 @@ async def test_when_signals_come_out(
     assert clock.out == out
 
 
+async def test_what_is_not_urgent_waits_until_it_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    burst = Burst()
+    reader = asyncio.create_task(clock.collect(burst.merged()))
+    await clock.settle()
+    burst.signal(urgent=False)
+    await clock.settle()
+    await clock.until(100.010)
+    burst.signal()
+    await clock.until(101)
+    reader.cancel()
+    assert clock.out == [0.030]
+
+
 async def test_a_signal_while_the_reader_works_is_not_lost() -> None:
     burst = Burst(quiet=0.001, longest=0.01)
     items = burst.merged()

@@ -17,6 +17,12 @@ from xds_server.sources import FolderSource
 _PATIENCE = 20.0
 
 
+@pytest.fixture(autouse=True)
+def _without_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing here may be found by looking at every file from time to time, except where that is the point."""
+    monkeypatch.setattr("xds_server.sources.folder.SWEEP", 1000.0)
+
+
 class Follower:
     """Reads a source whenever it says so, as the server does."""
 

@@ -6,6 +6,7 @@ them lead anywhere is for `graph` to say. This room reads no files, and must not
 
 from __future__ import annotations
 
+from xds_server.policy.cache import LoadCache
 from xds_server.policy.catalogue import BUILT_IN_LOCATIONS
 from xds_server.policy.diagnostic import EVERYTHING, Diagnostic, Position, Severity
 from xds_server.policy.kinds import FLEET_KINDS, KINDS
@@ -61,7 +62,7 @@ from xds_server.policy.kinds.workspace import (
     Workspace,
     WorkspaceSpec,
 )
-from xds_server.policy.loading import LoadCache, Loaded, load
+from xds_server.policy.loading import Loaded, load
 from xds_server.policy.origin import Origin
 from xds_server.policy.suggestion import closest, did_you_mean
 

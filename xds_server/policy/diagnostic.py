@@ -55,13 +55,13 @@ class Diagnostic:
     @property
     def breaks_fleet(self) -> bool:
         """Whether the fleet's own manifests must stay as they last were."""
-        return self.is_error and (self.workspaces is None or self.workspaces == EVERYTHING)
+        return self.is_error and (self.workspaces is None or self.workspaces >= EVERYTHING)
 
     def breaks(self, workspace: str) -> bool:
         """Whether this workspace must stay as it last was."""
         if not self.is_error or self.workspaces is None:
             return False
-        return self.workspaces == EVERYTHING or workspace in self.workspaces
+        return self.workspaces >= EVERYTHING or workspace in self.workspaces
 
     def __lt__(self, other: Diagnostic) -> bool:
         return self._order() < other._order()

@@ -21,11 +21,11 @@ class Burst:
         self._pending = asyncio.Event()
         self._last = float("-inf")
 
-    def signal(self) -> None:
-        """Something happened."""
+    def signal(self, urgent: bool = True) -> None:
+        """Something happened. What is not urgent is passed on when it is quiet, never at once."""
         now = asyncio.get_running_loop().time()
         if not self._pending.is_set():
-            self._leads = now - self._last > self._quiet
+            self._leads = urgent and now - self._last > self._quiet
             self._first = now
         self._last = now
         self._pending.set()

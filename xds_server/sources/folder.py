@@ -67,7 +67,7 @@ class FolderSource:
 
         def report(paths: set[str] | None) -> None:
             if self._note(paths):
-                burst.signal()
+                burst.signal(urgent=not self._lacks(paths or set()))
 
         watches = Watches(self._path, report)
         sweep = asyncio.create_task(self._sweep(burst))
@@ -92,6 +92,10 @@ class FolderSource:
             elif self._stale is not None:
                 self._stale |= changed
         return any(meaning != _NOTHING for meaning in meanings.values())
+
+    def _lacks(self, paths: set[str]) -> bool:
+        """Whether a file is gone. Some editors save by moving it away first, so it may be back in a moment."""
+        return any(not os.path.lexists(path) and self._meaning(path) == _FILE for path in paths)
 
     def _meaning(self, path: str) -> str:
         """What it means that a path has changed."""
