@@ -1,5 +1,4 @@
-"""One resource type on one stream: what is asked for, what the client holds, what is on its way, what
-waits."""
+"""One resource type on one stream: what is asked for, held by the client, on its way, or waiting."""
 
 from __future__ import annotations
 
@@ -42,8 +41,7 @@ class Channel(ABC):
     """State of one type on one stream. At most one response is in flight.
 
     What changes meanwhile is only a name in `dirty`: bounded by the number of names, and the latest bytes
-    win,
-    because bodies are looked up when a response is made.
+    win, because bodies are looked up when a response is made.
     """
 
     told_what_is_held: bool
@@ -55,8 +53,7 @@ class Channel(ABC):
         self.held: dict[str, Resource] = {}
         """Accepted by the client."""
         self.strange: set[str] = set()
-        """Names of which the client holds a version that this server does not know: only name and version
-        are true."""
+        """Names held in a version that this server does not know: only name and version are true."""
         self.flight: Flight | None = None
         self.nonce = ""
         """Of the last response; empty before the first one."""
@@ -71,8 +68,7 @@ class Channel(ABC):
         self.blocked: dict[str, float] = {}
         """Names that wait for their clusters, and since when."""
         self.leaving: dict[str, float | None] = {}
-        """Gone, but still held by the client: since when nothing refers to them any more (`None`: something
-        does)."""
+        """Gone, but still held by the client: since when nothing refers to them (`None`: something does)."""
         self.refusals: dict[str, Refusal] = {}
         self.accepted_version = ""
         self.sent = 0
@@ -86,8 +82,7 @@ class Channel(ABC):
 
     @property
     def in_step(self) -> bool:
-        """Say whether the client accepted all there is. What is leaving does not count: nothing refers to
-        it."""
+        """Say whether the client accepted all there is. What is leaving does not count."""
         return not (self.dirty or self.fresh or self.flight or self.blocked or self.refusals)
 
     @property
@@ -110,8 +105,7 @@ class Channel(ABC):
         self.dirty.update(names)
 
     def respond(self, view: View, gate: Gate, nonce: str, now: float) -> Response | None:
-        """Make the response that is due, if there is anything to say. Only to be called with none in
-        flight."""
+        """Make the response that is due, if there is anything to say. Not to be called with one in flight."""
         flight = self.make(view, gate, nonce, now)
         self.fresh = False
         if flight is None:

@@ -37,8 +37,7 @@ class DeltaChannel(Channel):
         self.ask(unsettled)
 
     def take(self, request: Request, now: float) -> Event | None:
-        """Take any later request: an answer if it carries the nonce in flight, and always the
-        subscription."""
+        """Take any later request: an answer if it has the nonce in flight, a subscription always."""
         event = None
         if request.nonce and self.flight is not None and request.nonce == self.flight.nonce:
             event = self.settle(request.error, "", now)
@@ -119,8 +118,7 @@ class DeltaChannel(Channel):
             self.refusals.pop(name, None)
 
     def spare(self, flight: Flight, innocent: Collection[str]) -> None:
-        """Send the rest once more: Envoy may have stopped at the bad one, and does not count the others as
-        held."""
+        """Send the rest once more: Envoy may have stopped at the bad one, and counts none of it as held."""
         self._owed.update(flight.removed)
         for name in flight.removed:
             self.refusals.pop(name, None)

@@ -25,8 +25,7 @@ _REMOVED_AFTER: Final[Mapping[str, tuple[str, ...]]] = {
     ENDPOINT: (CLUSTER,),
     SECRET: (CLUSTER, LISTENER),
 }
-"""Types whose removals wait until the client has settled what refers to them. Clusters have a rule of their
-own."""
+"""Types whose removals wait until the client has settled what refers to them; clusters have another rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +65,16 @@ class Ordering:
         clusters = self._channels.get(CLUSTER)
         if clusters is None:
             return False
+        missing = [name for name in resource.needs if not clusters.keeps(name)]
+        if not missing:
+            return False
         overdue = now >= self._patience(channel.blocked.get(resource.name, now))
-        return any(self._absent(clusters, channel, resource, name, overdue) for name in resource.needs)
+        return any(self._absent(clusters, channel, resource, name, overdue) for name in missing)
 
     def _absent(
         self, clusters: Channel, channel: Channel, resource: Resource, name: str, overdue: bool
     ) -> bool:
-        if clusters.keeps(name) or not clusters.subscription.wants(name):
+        if not clusters.subscription.wants(name):
             return False
         on_its_way = (
             clusters.fresh

@@ -22,8 +22,7 @@ class Refusal:
     since: float
     """When, on the clock given to the state machine."""
     named: bool = True
-    """Whether the client named it; otherwise it was one of several in the response, any of which may be at
-    fault."""
+    """Whether the client named it; otherwise it is one of several, any of which may be at fault."""
 
 
 def clean(text: str) -> str:

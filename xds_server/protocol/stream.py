@@ -67,8 +67,7 @@ class Stream(ABC, Generic[AnyChannel]):
         self.channels.update(ordered)
 
     def on_view(self, view: View, change: Diff | None = None) -> None:
-        """Take a new view. `change` is the difference to the last one given, where the caller has it
-        already."""
+        """Take a new view. `change` is the difference to the last one, where the caller has it already."""
         before, self.view = self.view, view
         if before is None or before is view:
             return
@@ -101,8 +100,7 @@ class Stream(ABC, Generic[AnyChannel]):
         return f"{self._nonce_prefix}{self._responses + 1}"
 
     def _follow_clusters(self, clusters: AnyChannel) -> None:
-        """Envoy warms a changed cluster until its endpoints come, changed or not, and in delta does not
-        ask."""
+        """Envoy warms a changed cluster until its endpoints come, changed or not; in delta it does not ask."""
         endpoints = self.channels.get(ENDPOINT)
         if endpoints is not None and clusters.flight is not None:
             endpoints.ask(clusters.flight.changed & endpoints.subscription.names)

@@ -28,8 +28,7 @@ class Subscription:
     """Wildcard (by an empty first request, or `*`), named, or both.
 
     `wildcard_type` says whether everything of the type can be asked for; of other types `*` and an empty
-    request
-    ask for nothing. Rules and the sequences that tests repeat:
+    request ask for nothing. Rules and the sequences that tests repeat:
     https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol#how-the-client-specifies-what-
     resources-to-return
     """

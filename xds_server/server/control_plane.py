@@ -25,8 +25,7 @@ from xds_server.snapshot import Catalogue
 log = structlog.get_logger("fairlead.server")
 
 _LARGEST_REQUEST: Final = 64 << 20
-"""A client that comes back lists each resource it holds with its version: far over gRPC's default of 4
-MiB."""
+"""A client that comes back lists all it holds with versions: far over gRPC's default of 4 MiB."""
 
 _OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
     ("grpc.max_receive_message_length", _LARGEST_REQUEST),
@@ -47,8 +46,7 @@ class ControlPlane:
 
     `xds_address` and `admin_address` are `host:port`; with port 0 any free one is taken, and `xds_port` and
     `admin_port` say which. `max_stream_age` (seconds) closes connections after that time, spread a little,
-    so that
-    clients spread over replicas; `None` leaves them open.
+    so that clients spread over replicas; `None` leaves them open.
     """
 
     def __init__(
@@ -121,8 +119,7 @@ class ControlPlane:
         return f"{split(address)[0]}:{port}"
 
     async def publish(self, catalogue: Catalogue) -> None:
-        """Make a catalogue the one that is served; returns when all streams were told what changed for
-        them."""
+        """Make a catalogue the one that is served; returns when all streams were told what changed."""
         await self.publisher.publish(catalogue)
         first = not self.readiness.ready
         self.readiness.generation = catalogue.generation

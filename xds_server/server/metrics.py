@@ -18,8 +18,7 @@ _KNOWN: Final = {type_url: short(type_url) for type_url in ORDER}
 
 
 def label(type_url: str) -> str:
-    """Return a type's label. Types that are not served share one, so that a client cannot make new time
-    series."""
+    """Return a type's label. Types that are not served share one: a client cannot make new time series."""
     return _KNOWN.get(type_url, "other")
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 
 from xds_server.protocol import Channel, Node, Refusal, Stream
 from xds_server.protocol.types import short
+from xds_server.snapshot import Resource
 
 _REMEMBERED: Final = 1000
 """Nodes without a stream that are still told of."""
@@ -37,8 +38,7 @@ class _Entry:
 
 
 class NodeStatus:
-    """A registry of nodes: those connected, and the last that were. Everything is read off the streams when
-    asked."""
+    """The nodes connected, and the last that were. Everything is read off the streams when asked."""
 
     def __init__(self) -> None:
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
@@ -171,8 +171,8 @@ def _resources(channel: Channel) -> list[dict[str, Any]]:
     return told
 
 
-def _version(held: Any) -> str | None:
-    return None if held is None else str(held.version)
+def _version(held: Resource | None) -> str | None:
+    return None if held is None else held.version
 
 
 def _refusal(refusal: Refusal) -> dict[str, Any]:

@@ -28,8 +28,10 @@ def split(address: str) -> tuple[str, int]:
 
 
 def bind(address: str, purpose: str) -> socket.socket:
-    """Open a listening socket on `host:port`; port 0 is any free one. Raises `PortTaken`, `ValueError`,
-    `OSError`."""
+    """Open a listening socket on `host:port`; port 0 is any free one.
+
+    Raises `PortTaken`, `ValueError` for what is no address, `OSError` for anything else.
+    """
     host, port = split(address)
     family, kind, protocol, _, place = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

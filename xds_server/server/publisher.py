@@ -16,8 +16,7 @@ log = structlog.get_logger("fairlead.publisher")
 
 
 class Reader(Protocol):
-    """Takes the views of one audience. `show` must not block: it notes what changed and wakes whoever sends
-    it."""
+    """Takes the views of one audience. `show` must not block: it notes what changed and wakes the sender."""
 
     def show(self, view: View, change: Diff | None) -> None:
         """Take a new view and, unless it is the first, the difference to the one before."""
@@ -33,8 +32,7 @@ class Publisher:
     """Holds the current catalogue, and shows each reader its audience's view of it.
 
     There are no queues: a reader is told which names changed and looks at the newest view when it sends, so
-    a slow
-    one costs nothing. Each audience's view and difference are made once, outside the event loop.
+    a slow one costs nothing. Each audience's view and difference are made once, outside the event loop.
     """
 
     def __init__(self, metrics: Metrics) -> None:

@@ -90,8 +90,7 @@ class Session:
         self._wake.set()
 
     async def run(self, requests: AsyncIterator[bytes], sink: Sink) -> None:
-        """Serve until the client or `close` ends it. Raises `StreamFaultError` for a fault of the whole
-        stream."""
+        """Serve until the client or `close` ends it. Raises `StreamFaultError`."""
         reading = asyncio.create_task(self._read(requests))
         reading.add_done_callback(lambda _: self._wake.set())
         try:
@@ -151,8 +150,7 @@ class Session:
         return request
 
     async def _meet(self, node: Node | None) -> None:
-        """Take the node of a request: the first must have one, and it stays the same; its place may
-        change."""
+        """Take the node of a request: the first must have one; it stays the same, its place may change."""
         if node is None or not node.id:
             raise StreamFaultError(grpc.StatusCode.INVALID_ARGUMENT, "the first request must carry node.id")
         if self.node is not None and node.id != self.node.id:

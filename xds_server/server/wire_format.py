@@ -84,8 +84,7 @@ class Encoder:
     """Assembles responses by hand around bodies that were encoded once.
 
     The list of resources of the last few different answers is kept, because many streams are sent the same:
-    only the
-    nonce is a stream's own.
+    only the nonce is a stream's own.
     """
 
     def __init__(self, identifier: str) -> None:

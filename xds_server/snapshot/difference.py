@@ -38,8 +38,7 @@ class Diff:
 def diff(old: View | None, new: View) -> Diff:
     """Compare two views; `old` may be `None` (nothing yet).
 
-    The same mapping costs one `is` for all of it, the same `Resource` one `is` each: bytes are never
-    compared.
+    The same mapping costs one `is` for all of it, the same `Resource` one `is`; bytes are never compared.
     """
     before = old.layers if old is not None else ()
     changed: dict[str, set[str]] = {}

@@ -27,8 +27,8 @@ class View:
     def get(self, type_url: str, name: str) -> Resource | None:
         """Look one resource up; `None` when there is none of that name."""
         for each in self.layers:
-            resource = each.get(type_url, {}).get(name)
-            if resource is not None:
+            names = each.get(type_url)
+            if names is not None and (resource := names.get(name)) is not None:
                 return resource
         return None
 
@@ -49,8 +49,7 @@ class View:
         return sum(len(each.get(type_url, ())) for each in self.layers)
 
     def version(self, type_url: str) -> str:
-        """Return the version of the whole set of one type; equal for equal sets in any process. Counted
-        once."""
+        """Return the version of the whole set of one type; equal for equal sets in any process."""
         known = self._versions.get(type_url)
         if known is None:
             known = self._versions[type_url] = version_of(self.resources(type_url))
