@@ -1,0 +1,96 @@
+"""The control plane as users run it: a `fairlead serve` process, which can be killed and started again."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from tests.envoy_process import free_port, wait_until
+
+
+class Serving:
+    """`fairlead serve FOLDER` on ports of its own. A context manager."""
+
+    def __init__(self, folder: Path, log: Path) -> None:
+        self.xds_port = free_port()
+        self._admin_port = free_port()
+        self._folder = folder
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+        self._client = httpx.Client(
+            trust_env=False, base_url=f"http://127.0.0.1:{self._admin_port}", timeout=20
+        )
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end()
+        self._client.close()
+
+    @property
+    def log(self) -> str:
+        """All that it said, over all its lives."""
+        return self._log.read_text(errors="replace")
+
+    def start(self) -> None:
+        """Start it, and wait until it has something to serve."""
+        command = [Path(sys.executable).with_name("fairlead"), "serve", self._folder, "--log-format", "json"]
+        ports = ["--xds", f"127.0.0.1:{self.xds_port}", "--admin", f"127.0.0.1:{self._admin_port}"]
+        with self._log.open("ab") as output:
+            self._process = subprocess.Popen([*command, *ports], stdout=output, stderr=subprocess.STDOUT)
+        wait_until(lambda: self.generation() is not None, "the control plane has something to serve")
+
+    def end(self) -> None:
+        """Ask it to end, and wait for it: 0 is the only good way to go."""
+        assert self._process is not None
+        if self._process.poll() is None:
+            self._process.terminate()
+            assert self._process.wait(20) == 0, self.log[-4000:]
+
+    def kill(self) -> None:
+        """End it without a word."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(20)
+
+    def ask(self, path: str) -> dict[str, Any]:
+        """What its admin HTTP says."""
+        answer: dict[str, Any] = self._client.get(path).json()
+        return answer
+
+    def generation(self) -> int | None:
+        """Of what is served; `None` while nothing is."""
+        assert self._process is not None
+        assert self._process.poll() is None, self.log[-4000:]
+        try:
+            found: int | None = self.ask("/readyz")["generation"]
+        except httpx.TransportError:
+            return None
+        return found
+
+    def calm(self) -> bool:
+        """Whether nothing waits to be taken away: clusters stay a while after the last route to them went."""
+        streams = [stream for node in self.ask("/nodes")["nodes"] for stream in node["streams"]]
+        return not any(kind["leaving"] for stream in streams for kind in stream["types"].values())
+
+    def settled(self, *nodes: str, after: int = -1) -> bool:
+        """Whether each of the nodes has acknowledged all of what is served now, of a generation after that one."""
+        told = self.ask("/nodes")
+        generation = told["generation"]
+        there = {
+            node["id"]
+            for node in told["nodes"]
+            if node["connected"]
+            and node["synced"]
+            and all(stream["generation"] == generation for stream in node["streams"])
+        }
+        return generation is not None and generation > after and there >= set(nodes)
