@@ -4,8 +4,7 @@ In: nothing but the machine. Out: the URL of an engine (what ``DOCKER_HOST`` hol
 engine's other images, networks or settings; an engine started here keeps all it has below one temporary
 folder.
 
-Also a command, for people: ``python tests/containers/engine.py docker-compose up`` runs a command with an
-engine.
+Also a command, for people: ``python -m tests.containers.engine bash`` runs a command with an engine.
 """
 
 from __future__ import annotations
@@ -24,14 +23,15 @@ from pathlib import Path
 import docker
 import docker.errors
 
+from tests.containers.machine import PATH, put_back
+
 INSTALL = (
     "These tests need a Docker engine. Start one (or set DOCKER_HOST). Or, as root on Debian or Ubuntu, run "
     "`apt-get install docker.io docker-compose`: they then start a dockerd of their own, and stop it after."
 )
-# The machine's own network is not touched: no netfilter rules, no forwarding. Containers reach each other over
-# the networks that tests make, dockerd's own proxy carries published ports, and the world is out of reach.
-ISOLATED = ["--iptables=false", "--ip6tables=false", "--ip-masq=false", "--ip-forward=false"]
-BRIDGE = Path("/sys/class/net/docker0")
+# Docker's own way first; and where netfilter can't be had, without it. Then dockerd's proxy carries published
+# ports, and containers are on the networks that tests make, but nothing keeps these networks apart.
+NETWORKING = ([], ["--iptables=false", "--ip6tables=false", "--ip-masq=false", "--ip-forward=false"])
 START_SECONDS = 30.0
 
 
@@ -68,31 +68,25 @@ def running() -> str | None:
 
 @contextlib.contextmanager
 def own() -> Iterator[str]:
-    """Yield the URL of a dockerd started here; on exit it is stopped, and its folder and bridge are removed."""
-    # Debian keeps dockerd and iptables in sbin, which is not on everybody's path.
-    path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
-    dockerd = shutil.which("dockerd", path=path)
+    """Yield the URL of a dockerd started here; on exit it is stopped, and nothing of it is left."""
+    dockerd = shutil.which("dockerd", path=PATH)
     if dockerd is None or os.geteuid() != 0:
         raise NoEngineError(INSTALL)
     home = Path(tempfile.mkdtemp(prefix="fairlead-docker-"))
-    had_bridge = BRIDGE.exists()
     try:
-        process, url = _start(dockerd, home, path)
-        try:
-            yield url
-        finally:
-            _stop(process)
+        with put_back():
+            process, url = _start(dockerd, home)
+            try:
+                yield url
+            finally:
+                _stop(process)
     finally:
         shutil.rmtree(home)
-        ip = shutil.which("ip", path=path)
-        if ip and BRIDGE.exists() and not had_bridge:
-            subprocess.run([ip, "link", "delete", BRIDGE.name], check=True)
 
 
-def _start(dockerd: str, home: Path, path: str) -> tuple[subprocess.Popen[bytes], str]:
+def _start(dockerd: str, home: Path) -> tuple[subprocess.Popen[bytes], str]:
     """Start dockerd with all its state below `home`. Raises NoEngineError, with the end of its log."""
     url = f"unix://{home}/docker.sock"
-    log = home / "dockerd.log"
     # So that it ends also when these tests are killed and can't tidy up.
     setpriv = shutil.which("setpriv")
     command = [setpriv, "--pdeathsig", "TERM", dockerd] if setpriv else [dockerd]
@@ -100,34 +94,29 @@ def _start(dockerd: str, home: Path, path: str) -> tuple[subprocess.Popen[bytes]
     # Not the configuration file of the machine's own engine, and published ports on loopback only.
     (home / "none.json").write_text("{}")
     command += ["--pidfile", f"{home}/pid", "--config-file", f"{home}/none.json", "--ip", "127.0.0.1"]
-    command += [] if _forwarding_is_dropped(path) else ISOLATED
-    with log.open("wb") as out:
-        # In a session of its own, so that Ctrl-C leaves it to _stop, after the tests have tidied up.
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=out,
-            env=os.environ | {"PATH": path},
-            start_new_session=True,
-        )
-    if until(lambda: _answers(url) or process.poll() is not None, START_SECONDS) and process.poll() is None:
-        return process, url
-    _stop(process)
+    log = home / "dockerd.log"
+    for networking in NETWORKING:
+        with log.open("ab") as out:
+            # In a session of its own, so that Ctrl-C leaves it to _stop, after the tests have tidied up.
+            process = subprocess.Popen(
+                [*command, *networking],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                env=os.environ | {"PATH": PATH},
+                start_new_session=True,
+            )
+        if _comes_up(process, url):
+            return process, url
+        _stop(process)
     tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
     raise NoEngineError(f"{INSTALL}\nHere dockerd is installed, but it would not start:\n{tail}")
 
 
-def _forwarding_is_dropped(path: str) -> bool:
-    """Whether netfilter drops what goes from one container to another, as it does where Docker has run.
-
-    Then dockerd has to write rules that let it pass, as it always does unless told otherwise.
-    """
-    iptables = shutil.which("iptables", path=path)
-    if iptables is None:
-        return False
-    rules = subprocess.run([iptables, "-S", "FORWARD"], capture_output=True, text=True, check=False)
-    return "-P FORWARD DROP" in rules.stdout
+def _comes_up(process: subprocess.Popen[bytes], url: str) -> bool:
+    """Wait until dockerd answers; False when it ends instead, or takes too long."""
+    until(lambda: _answers(url) or process.poll() is not None, START_SECONDS)
+    return process.poll() is None and _answers(url)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
@@ -166,6 +155,7 @@ def until(condition: Callable[[], bool], seconds: float, every: float = 0.05) ->
 
 def main(command: list[str]) -> int:
     """Run `command` with DOCKER_HOST set to an engine; its exit code, or 1 when there is no engine."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         with engine() as url:
             return subprocess.run(command, env=os.environ | {"DOCKER_HOST": url}, check=False).returncode

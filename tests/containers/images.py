@@ -32,7 +32,7 @@ FOLDERS = ("envoy", "policies", "xds_server")
 # The libraries that a wheel may expect of every Linux (PEP 599), those for graphics left out.
 GLIBC = ("libc.so.6", "libm.so.6", "libdl.so.2", "librt.so.1", "libpthread.so.0", "libresolv.so.2")
 GCC = ("libgcc_s.so.1", "libstdc++.so.6")
-NOT_OF_PYTHON = {"test", "tests", "idlelib", "tkinter", "__pycache__", "site-packages", "dist-packages"}
+NOT_OF_PYTHON = {"test", "tests", "idlelib", "tkinter", "site-packages", "dist-packages"}
 PASSWD = "root:x:0:0::/:/bin/sh\nenvoy:x:101:101::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n"
 GROUP = "root:x:0:\nenvoy:x:101:\nnogroup:x:65534:\n"
 
@@ -110,8 +110,11 @@ def fairlead(client: docker.DockerClient, checkout: Path, base: str) -> str:
 
 def forget(client: docker.DockerClient) -> None:
     """Remove the images made here, those that a build left without a name included."""
-    for image in client.images.list(filters={"label": LABEL}):
-        client.images.remove(image.id, force=True)
+    ours = {"label": LABEL}
+    for image in client.images.list(filters=ours):
+        for tag in image.tags:
+            client.images.remove(tag)
+    client.images.prune(filters={"dangling": True, **ours})
 
 
 def _import(

@@ -62,8 +62,10 @@ class Rootfs:
         with source.open("rb") as content:
             binary = content.read(4) == ELF
             content.seek(0)
-            executable = source.stat().st_mode & 0o100
-            self._add(at, content, source.stat().st_size, 0o755 if executable else 0o644)
+            status = source.stat()
+            mode = 0o755 if status.st_mode & 0o100 else 0o644
+            # With its time, by which Python knows whether the bytecode beside a module is current.
+            self._add(at, content, status.st_size, mode, int(status.st_mtime))
         if binary:
             for library in libraries(source):
                 self.file(library)
@@ -80,10 +82,10 @@ class Rootfs:
             elif path.is_file():
                 self.file(path, f"{at}/{path.name}")
 
-    def _add(self, at: str, content: BinaryIO, size: int, mode: int) -> None:
+    def _add(self, at: str, content: BinaryIO, size: int, mode: int, time: int = 0) -> None:
         self.folder(str(Path(at).parent))
         entry = tarfile.TarInfo(at.lstrip("/"))
-        entry.size, entry.mode = size, mode
+        entry.size, entry.mode, entry.mtime = size, mode, time
         self._held.add(at)
         self._tar.addfile(entry, content)
 
