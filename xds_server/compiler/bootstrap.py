@@ -38,13 +38,17 @@ def compile_bootstrap(
             "ads_config": {
                 "api_type": "DELTA_GRPC" if variant == "delta" else "GRPC",
                 "transport_api_version": "V3",
-                "grpc_services": [{"envoy_grpc": {"cluster_name": CONTROL_PLANE}}],
+                "grpc_services": [
+                    {"envoy_grpc": {"cluster_name": CONTROL_PLANE, "retry_policy": _RECONNECT}}
+                ],
                 "set_node_on_first_message_only": True,
             },
             "lds_config": {"ads": {}, "resource_api_version": "V3"},
             "cds_config": {"ads": {}, "resource_api_version": "V3"},
         },
         "static_resources": {"clusters": [_control_plane(xds)]},
+        # A cluster's traffic statistics are made when it first has traffic.
+        "deferred_stat_options": {"enable_deferred_creation_stats": True},
         "stats_config": {"stats_matcher": {"inclusion_list": {"patterns": [*_STATS, *_CLUSTER_STATS]}}},
         "overload_manager": {
             "resource_monitors": [
@@ -66,6 +70,9 @@ def compile_bootstrap(
     )
     return plain
 
+
+# Envoy would wait up to 30 s: longer than a restart of the control plane should be felt.
+_RECONNECT = {"retry_back_off": {"base_interval": "0.25s", "max_interval": "5s"}}
 
 # Statistics are most of what a cluster costs in Envoy's memory; these are what an operator needs.
 _STATS = tuple(

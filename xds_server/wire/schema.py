@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import sys
 from collections.abc import Iterator
 from enum import IntEnum
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from betterproto2 import FieldMetadata, Message
 from envoy_data_plane.message_pool import default_message_pool
@@ -79,13 +80,14 @@ def describe_message(cls: type[Message]) -> tuple[DescriptorProto, set[type[Any]
     described = DescriptorProto(name=full_name(cls).rpartition(".")[2])
     oneofs: dict[str, int] = {}
     used: set[type[Any]] = set()
+    hints = get_type_hints(cls, vars(sys.modules[cls.__module__]), {})
     for field, meta in _fields(cls):
         name = field.name.rstrip("_")
         if meta.map_meta is not None:
             entry = described.nested_type.add(name=_entry_name(name))
             entry.options.map_entry = True
             for index, (part, part_meta) in enumerate(zip(("key", "value"), meta.map_meta, strict=True)):
-                kind = part_meta.unwrap() if part_meta.unwrap else cls._cls_for(field, index=index)
+                kind = part_meta.unwrap() if part_meta.unwrap else _type_of(hints, field.name, index)
                 used |= _fill(entry.field.add(name=part, number=index + 1), part_meta.proto_type, kind)
             target = described.field.add(
                 name=name, number=meta.number, label=FieldDescriptorProto.LABEL_REPEATED
@@ -94,7 +96,7 @@ def describe_message(cls: type[Message]) -> tuple[DescriptorProto, set[type[Any]
             target.type_name = f".{full_name(cls)}.{entry.name}"
             continue
         target = described.field.add(name=name, number=meta.number)
-        kind = meta.unwrap() if meta.unwrap else cls._cls_for(field)
+        kind = meta.unwrap() if meta.unwrap else _type_of(hints, field.name)
         used |= _fill(target, meta.proto_type, kind)
         if meta.repeated:
             target.label = FieldDescriptorProto.LABEL_REPEATED
@@ -116,6 +118,13 @@ def describe_message(cls: type[Message]) -> tuple[DescriptorProto, set[type[Any]
 def _fields(cls: type[Message]) -> Iterator[tuple[dataclasses.Field[Any], FieldMetadata]]:
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]  # generated as a dataclass
         yield field, FieldMetadata.get(field)
+
+
+def _type_of(hints: dict[str, Any], name: str, index: int = 0) -> type[Any]:
+    # `list[Route]`, `Route | None`, `dict[str, Route]`: the message stands inside; a plain one is itself.
+    arguments = get_args(hints[name])
+    kind: type[Any] = arguments[index] if arguments else hints[name]
+    return kind
 
 
 def _fill(target: FieldDescriptorProto, proto_type: str, kind: type[Any]) -> set[type[Any]]:
