@@ -40,6 +40,10 @@ docs: setup ## Rewrite the generated pages, the editors' schema and the example 
 	$(BIN)/python -m xds_server.policy.schema > policies/schema.json.new && mv policies/schema.json.new policies/schema.json
 	$(BIN)/python -m xds_server.policy.reference > docs/policy-reference.md.new && mv docs/policy-reference.md.new docs/policy-reference.md
 	$(BIN)/python -m xds_server.cli.reference > docs/cli.md.new && mv docs/cli.md.new docs/cli.md
+	@for file in envoy/*.yaml; do \
+	  command=$$(sed -n '1s/^# Made by: //p' $$file); \
+	  { echo "# Made by: $$command"; PATH="$(BIN):$$PATH" $$command; } > $$file.new && mv $$file.new $$file; \
+	done
 
 golden: setup ## Rewrite the golden files of the tests, then look at the difference
 	$(BIN)/python -m pytest tests/golden tests/policy --update-goldens
