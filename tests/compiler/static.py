@@ -26,7 +26,7 @@ def make_static(view: View) -> dict[str, Any]:
     listeners = [show(each) for each in view.resources(_LISTENER)]
     for listener in listeners:
         for chain in listener["filter_chains"]:
-            manager = chain["filters"][0]["typed_config"]
+            manager = chain["filters"][-1]["typed_config"]
             manager["http_filters"] = [_place_filter(view, each) for each in manager["http_filters"]]
             scopes = manager["scoped_routes"]
             del scopes["scoped_rds"]

@@ -28,6 +28,7 @@ from envoy_data_plane.envoy.config.listener.v3 import (
 )
 from envoy_data_plane.envoy.extensions.filters.http.rbac.v3 import Rbac
 from envoy_data_plane.envoy.extensions.filters.listener.tls_inspector.v3 import TlsInspector
+from envoy_data_plane.envoy.extensions.filters.network.connection_limit.v3 import ConnectionLimit
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import (
     HttpConnectionManager,
     HttpConnectionManagerCodecType,
@@ -77,7 +78,7 @@ _JWT = "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthen
 def compile_listener(edge: Edge, listener: ListenerSpec) -> Resource:
     """The Envoy listener of one gateway listener."""
     manager = Filter(name="http", typed_config=Any.pack(_connection_manager(edge, listener)))
-    chain = FilterChain(filters=[manager])
+    chain = FilterChain(filters=[_connection_limit(edge, listener), manager])
     filters = []
     if listener.tls is not None:
         chain.transport_socket = _tls(name_certificate(edge.name, listener.name))
@@ -94,6 +95,12 @@ def compile_listener(edge: Edge, listener: ListenerSpec) -> Resource:
         per_connection_buffer_limit_bytes=_CONNECTION_WINDOW,
     )
     return encode_typed(message, name, str(edge.gateway.origin))
+
+
+def _connection_limit(edge: Edge, listener: ListenerSpec) -> Filter:
+    # Envoy itself knows no limit; the bootstrap's holds for the whole process, this one for the listener.
+    limit = ConnectionLimit(stat_prefix=listener.name, max_connections=edge.gateway.spec.limits.connections)
+    return Filter(name="connection_limit", typed_config=Any.pack(limit))
 
 
 def _connection_manager(edge: Edge, listener: ListenerSpec) -> HttpConnectionManager:

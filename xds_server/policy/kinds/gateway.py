@@ -61,7 +61,9 @@ class Limits(Part):
     """What one Envoy takes on at a time."""
 
     connections: Annotated[int, Field(ge=1, le=2**31 - 1)] = Field(
-        default=50_000, description="Client connections open at once, in one Envoy.", examples=[50_000]
+        default=50_000,
+        description="Client connections open at once on one listener of one Envoy; further ones are closed.",
+        examples=[50_000],
     )
     request_headers_kib: Annotated[int, Field(ge=1, le=8192)] = Field(
         default=60,
