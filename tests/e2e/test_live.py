@@ -15,7 +15,7 @@ from tests.e2e.manifest import Manifest, backend, manifest, put, revision, workl
 from tests.e2e.serving import Serving
 from tests.e2e.tokens import AUDIENCE, TestIssuer
 from tests.e2e.upstream import Upstreams
-from tests.e2e.wire import Answer, Wire, ask, bearer
+from tests.e2e.wire import Answer, Wire, ask, bearer, write_request
 from tests.e2e.world import PARIS, VIRGINIA
 from tests.envoy_process import EnvoyProcess, free_port, wait_until
 
@@ -272,6 +272,32 @@ def test_what_changed_while_the_control_plane_was_away_is_made_up_for(fleet: Fle
     assert fleet.served("/acme/models/coming") == {"one"}
     fleet.remove("acme/changing.yaml")
     fleet.remove("acme/coming.yaml")
+
+
+def test_a_long_answer_outlives_its_revision(fleet: Fleet) -> None:
+    """What streams goes on streaming when its revision, and then the cluster of it, is gone from the Envoy."""
+    old, new = (backend(PARIS, fleet.upstreams[name].address) for name in ("one", "two"))
+    fleet.write("acme/long.yaml", workload("long", "acme", {"production": [revision("old", old)]}))
+    request = write_request("/acme/models/long/stream", headers=bearer(fleet.issuer.token("acme")))
+    with ExitStack() as open_:
+        wires = [open_.enter_context(Wire(port)) for port in fleet.ports.values()]
+        for wire in wires:
+            wire.send(request)
+            assert wire.head()[0] == 200
+        fleet.write("acme/long.yaml", workload("long", "acme", {"production": [revision("new", new)]}))
+        fleet.calm()
+        for envoy in fleet.envoys.values():
+            wait_until(
+                lambda envoy=envoy: "acme/models/long/production/old" not in envoy.get("/clusters").text
+            )  # type: ignore[misc]
+        assert fleet.served("/acme/models/long") == {"two"}
+        for _ in wires:
+            fleet.upstreams["one"].feed(b"data: late\n\n")
+        assert [wire.chunk() for wire in wires] == [b"data: late\n\n"] * 2
+        for _ in wires:
+            fleet.upstreams["one"].feed(None)
+        assert [wire.chunk() for wire in wires] == [b""] * 2
+    fleet.remove("acme/long.yaml")
 
 
 def test_traffic_meets_no_error_while_revisions_come_and_go(fleet: Fleet) -> None:
