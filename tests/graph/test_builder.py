@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tests.graph import world as w
-from xds_server.graph import Built
+from xds_server.graph import Builder, Built
+from xds_server.policy import load
 
 FLEET = w.write(*w.FLEET)
 BROKEN = "kind: Model\nmetadata: {name: llama, workspace: acme}\nspec: {deploymentz: 1}\n"
@@ -93,6 +94,79 @@ class TestWorkspace:
         built = world.build({"a.yaml": FLEET, "b.yaml": tenant("acme", typo, bound[1], everywhere)})
         assert built.kept == {"acme"}
         assert w.used(built.graph) == ["eu-west-3"]
+
+
+class TestDeclaredButBroken:
+    """What a workspace refers to is there, only broken: no second mistake, and the workspace does not move."""
+
+    LAB = w.write(w.location("lab"))
+    AT_LAB = w.model("llama", w.deployment(w.revision("v1", w.backend("lab"))))
+
+    def test_an_issuer_from_the_start(self) -> None:
+        broken = w.write(w.gateway(), w.issuer(audience=["x"]))
+        built = w.World().build({"fleet.yaml": broken, "acme.yaml": tenant("acme")})
+        assert [each.code for each in built.errors] == ["unknown-key"]
+        assert built.kept == {"acme"}
+        assert names(built) == {}
+
+    def test_an_issuer_that_was_good(self) -> None:
+        world = w.World()
+        good = {"fleet.yaml": FLEET, "acme.yaml": tenant("acme")}
+        world.build(good)
+        corporate = w.issuer("corporate", issuer="https://corporate.example", audience=["x"])
+        text = w.write(w.workspace("acme", "dev", "corporate"), w.model("mistral"))
+        built = world.build({**good, "corporate.yaml": w.write(corporate), "acme.yaml": text})
+        assert [each.code for each in built.errors] == ["unknown-key"]
+        assert built.kept == {"acme"}
+        assert names(built) == {"acme": ["llama"]}
+        assert built.graph.tenants["acme"].issuers == ("dev",)
+
+    def test_a_new_location_waits_for_the_fleet(self) -> None:
+        world = w.World()
+        good = {"fleet.yaml": FLEET, "acme.yaml": tenant("acme")}
+        world.build(good)
+        files = {**good, "lab.yaml": self.LAB, "acme.yaml": tenant("acme", self.AT_LAB)}
+        broken = FLEET.replace("port: 10000", "port: 10000000")
+        built = world.build({**files, "fleet.yaml": broken})
+        assert {each.position.file for each in built.errors} == {"fleet.yaml"}
+        assert built.kept == {"acme"}
+        assert w.used(built.graph) == ["eu-west-3"]
+        mended = world.build(files)
+        assert (mended.kept, mended.errors) == (frozenset(), ())
+        assert w.used(mended.graph) == ["lab"]
+
+    def test_what_is_nowhere_is_a_mistake_while_the_fleet_is_broken_too(self) -> None:
+        broken = FLEET.replace("port: 10000", "port: 10000000")
+        built = w.World().build({"fleet.yaml": broken, "acme.yaml": tenant("acme", self.AT_LAB)})
+        assert [each.code for each in built.errors] == ["unknown-location", "bad-value"]
+
+    def test_a_mistake_that_is_hidden_comes_out_when_the_broken_one_is_deleted(self) -> None:
+        world = w.World()
+        bound = w.environment("production", "eu-only")
+        files = {"fleet.yaml": FLEET, "acme.yaml": tenant("acme", bound, w.model())}
+        typo = w.write(w.manifest("Polcy", "eu-only", workspace="acme"))
+        assert "unknown-policy" not in {
+            each.code for each in world.build({**files, "typo.yaml": typo}).errors
+        }
+        built = world.build(files)
+        assert [each.code for each in built.errors] == ["unknown-policy"]
+        assert built.kept == {"acme"}
+
+    def test_a_file_that_cannot_be_read_may_declare_anything(self) -> None:
+        builder = Builder()
+        files = {"acme.yaml": tenant("acme", self.AT_LAB)}
+        built = builder.build(load(files, {}, unreadable={"shared.yaml": "permission denied"}))
+        assert [each.code for each in built.errors] == ["unreadable"]
+        assert names(built) == {}
+
+    def test_a_draft_takes_nothing_from_anyone_else(self) -> None:
+        world = w.World()
+        good = {"fleet.yaml": FLEET, "acme.yaml": tenant("acme"), "globex.yaml": tenant("globex")}
+        world.build(good)
+        typo = w.write(w.manifest("Modle", "llama", {"deployments": []}, workspace="acme"))
+        built = world.build({**good, "typo.yaml": typo})
+        assert built.kept == {"acme"}
+        assert not built.fleet_kept
 
 
 class TestFleet:

@@ -9,8 +9,8 @@ from xds_server.policy.attachment import resolved
 
 from .context import Context
 from .endpoint import Backend, HealthCheck, UpstreamTls
-from .fault import fault, suggest
 from .place import Flavor
+from .reference import unknown_flavor, unknown_location
 
 
 def build_backend(
@@ -22,22 +22,13 @@ def build_backend(
     """Resolve a backend; ``None`` and diagnostics if its place does not exist or does not offer its hardware."""
     place = context.places.get(spec.location)
     if place is None:
-        hint = suggest(
-            spec.location,
-            (context.wider or context).places,
-            "use a built-in cloud region, or declare it as a Location",
-        )
-        message = f"there is no location `{spec.location}`"
-        return None, [fault(workload, "unknown-location", (*path, "location"), message, hint)]
+        known = (context.wider or context).places
+        return None, [unknown_location(workload, (*path, "location"), spec.location, known)]
     flavor: Flavor | None = None
     if spec.flavor is not None:
         flavor = place.flavor(spec.flavor)
         if flavor is None:
-            offered = ", ".join(f"`{each.name}`" for each in place.flavors)
-            message = f"location `{place.name}` does not offer the flavor `{spec.flavor}`"
-            return None, [
-                fault(workload, "unknown-flavor", (*path, "flavor"), message, f"it offers {offered}")
-            ]
+            return None, [unknown_flavor(workload, (*path, "flavor"), spec.flavor, place)]
     backend = Backend(
         place=place,
         flavor=flavor,

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from xds_server.policy import Diagnostic, Environment, Loaded, Manifest, Policy, Workload, Workspace
+from xds_server.policy import (
+    FLEET_KINDS,
+    Diagnostic,
+    Environment,
+    Loaded,
+    Manifest,
+    Policy,
+    Workload,
+    Workspace,
+)
 
+from .draft import check_draft
 from .fleet import Fleet, build_fleet
 from .graph import Graph, Tenant
 from .place import Place
+from .reference import Dangling, Declared
 from .tenant import EndpointCache, TenantSource, build_tenant
 
 
@@ -37,10 +48,6 @@ class Built:
         return tuple(each for each in self.diagnostics if each.is_error)
 
 
-# What may only seem wrong while the fleet's own manifests are: the mistake to mend is there.
-_FOLLOW = frozenset({"unknown-issuer", "unknown-location", "unknown-flavor"})
-
-
 class Builder:
     """Builds graphs one after the other. A workspace with an error keeps its last good state; others move on."""
 
@@ -62,17 +69,21 @@ class Builder:
         self._files = dict(loaded.attachments)
         tenants: dict[str, Tenant] = {}
         kept = set()
+        faulty: list[Diagnostic] = []
         sources = _split(loaded)
         names = sources.keys() | (previous.tenants.keys() if previous is not None else set())
         for name in sorted(names):
             source = sources.get(name, TenantSource(None, (), (), ()))
             tenant, faults = self._build_tenant(name, source, fleet, loaded, moved)
-            found += [each for each in faults if not (fleet_kept and each.code in _FOLLOW)]
+            faulty += faults
             if any(each.breaks(name) for each in (*loaded.diagnostics, *faults)):
                 kept.add(name)
                 tenant = _keep(previous, name, fleet.places)
             if tenant is not None:
                 tenants[name] = tenant
+        for draft in loaded.broken:
+            faulty += check_draft(draft, sources, fleet)
+        found += _mistakes(faulty, loaded, fleet_kept)
         self._forget(sources.keys())
         self._graph = Graph(fleet.places, fleet.edges, fleet.authorities, tenants)
         return Built(self._graph, tuple(sorted(set(found))), frozenset(kept), fleet_kept)
@@ -105,6 +116,13 @@ def _last_fleet(previous: Graph | None, broken: Fleet) -> Fleet:
     if previous is None or not previous.edges:  # no gateway is served, so nothing can be widened
         return Fleet(broken.places, {}, broken.authorities)
     return Fleet(previous.places, previous.edges, previous.authorities)
+
+
+def _mistakes(found: Iterable[Diagnostic], loaded: Loaded, fleet_kept: bool) -> list[Diagnostic]:
+    """Without references to what is declared and only broken: the mistake to mend is there, and told there."""
+    idle = [each for each in loaded.manifests if each.kind in FLEET_KINDS] if fleet_kept else []
+    declared = Declared(idle, loaded.broken)
+    return [each for each in found if not (isinstance(each, Dangling) and declared.holds(each.target))]
 
 
 def _split(loaded: Loaded) -> dict[str, TenantSource]:

@@ -149,7 +149,6 @@ def _split(url: str) -> tuple[str, str, str]:
     return url.partition("#")[0].partition("?")
 
 
-
 def _note_region(graph: Graph, region: str) -> tuple[str, ...]:
     if region in graph.regions:
         return ()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from xds_server.policy import Diagnostic, Manifest, Severity, Workspace, closest
+from xds_server.policy import Diagnostic, Draft, Manifest, Severity, closest
 
 
 def fault(
-    manifest: Manifest,
+    subject: Manifest | Draft,
     code: str,
     path: tuple[str | int, ...],
     message: str,
@@ -17,15 +17,14 @@ def fault(
     severity: Severity = Severity.ERROR,
 ) -> Diagnostic:
     """A diagnostic at a value of a manifest, on the account of the workspace (or the fleet) that it belongs to."""
-    owner = manifest.name if isinstance(manifest, Workspace) else manifest.workspace
     return Diagnostic(
         code=code,
         severity=severity,
-        position=manifest.origin.locate(path),
-        object=manifest.title,
+        position=subject.locate(path),
+        object=subject.title,
         message=message,
         hint=hint,
-        workspaces=None if owner is None else frozenset({owner}),
+        workspaces=subject.concerned,
     )
 
 

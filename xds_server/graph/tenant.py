@@ -11,17 +11,20 @@ from xds_server.policy import (
     Environment,
     Loaded,
     Manifest,
+    Metadata,
     Policy,
     Severity,
     Workload,
     Workspace,
+    WorkspaceSpec,
 )
 
 from .context import Context
 from .endpoint import Endpoint, Trust
-from .fault import fault, suggest
+from .fault import fault
 from .fleet import Fleet
 from .graph import Tenant
+from .reference import unknown_environment, unknown_issuer, unknown_policy, unknown_workspace
 from .workload import build_endpoint
 
 
@@ -58,9 +61,10 @@ class EndpointCache:
         for workload in workloads:
             key = (workload.segment, workload.name)
             before = known.get(key)
-            if before is None or before[0] is not workload or not same:
+            if before is None or before[0] is not workload or not same or before[3]:
                 narrow = context.narrow(workload, loaded)
-                if before is None or before[0] is not workload or before[1] != narrow:
+                # What is said of a mistake may name others that the workload does not refer to.
+                if before is None or before[0] is not workload or before[1] != narrow or before[3]:
                     endpoint, found = build_endpoint(workload, narrow)
                     before = (workload, narrow, endpoint, tuple(found))
             self.known[key] = before
@@ -70,15 +74,26 @@ class EndpointCache:
 def build_tenant(
     source: TenantSource, fleet: Fleet, loaded: Loaded, cache: EndpointCache
 ) -> tuple[Tenant | None, list[Diagnostic]]:
-    """Resolve one workspace. With any error among the diagnostics, the tenant is not to be used."""
-    workspace = source.workspace
-    if workspace is None:
-        return None, [_without_workspace(manifest) for manifest in source.manifests]
-    found = _check_workspace(workspace, source, fleet)
+    """Resolve one workspace. With any error among the diagnostics, the tenant is not to be used.
+
+    Where no Workspace is declared, there is no tenant, but its manifests are looked at all the same.
+    """
+    if not source.manifests:
+        return None, []
     environments = _index_environments(source)
+    found: list[Diagnostic] = []
+    if source.workspace is not None:
+        found += _check_workspace(source.workspace, source, fleet, environments)
+    workspace = source.workspace or _stand_in(source.manifests[0])
+    if source.workspace is None:
+        found += [unknown_workspace(manifest, workspace.name) for manifest in source.manifests]
     policies = {policy.name: policy for policy in source.policies}
     for environment in source.environments:
-        found += _check_references(environment, environment.spec.policies, policies)
+        found += [
+            unknown_policy(environment, ("spec", "policies", at), name, workspace.name, policies)
+            for at, name in enumerate(environment.spec.policies)
+            if name not in policies
+        ]
     trusts = tuple(
         Trust(name, fleet.authorities[name].issuer.spec.workspaces_claim)
         for name in workspace.spec.issuers
@@ -97,7 +112,12 @@ def build_tenant(
         issuers=workspace.spec.issuers,
         endpoints=tuple(sorted(endpoints, key=lambda each: each.path)),
     )
-    return tenant, found
+    return tenant if source.workspace is not None else None, found
+
+
+def _stand_in(manifest: Manifest) -> Workspace:
+    """A workspace that nobody declared, trusting nobody."""
+    return Workspace(metadata=Metadata(name=str(manifest.workspace)), spec=WorkspaceSpec(issuers=()))
 
 
 def _index_environments(source: TenantSource) -> Mapping[str, Environment | None]:
@@ -106,28 +126,18 @@ def _index_environments(source: TenantSource) -> Mapping[str, Environment | None
     return dict(sorted(declared.items()))
 
 
-def _without_workspace(manifest: Manifest) -> Diagnostic:
-    name = manifest.workspace
-    hint = f"declare it: `kind: Workspace`, `metadata: {{name: {name}}}`, and the issuers it trusts"
-    path = ("metadata", "workspace")
-    return fault(manifest, "unknown-workspace", path, f"there is no workspace `{name}`", hint)
-
-
-def _check_workspace(workspace: Workspace, source: TenantSource, fleet: Fleet) -> list[Diagnostic]:
-    found = []
-    for at, name in enumerate(workspace.spec.issuers):
-        if name not in fleet.authorities:
-            hint = suggest(name, fleet.authorities, "declare it as an Issuer")
-            message = f"there is no issuer `{name}`"
-            found.append(fault(workspace, "unknown-issuer", ("spec", "issuers", at), message, hint))
-    known = _index_environments(source)
+def _check_workspace(
+    workspace: Workspace, source: TenantSource, fleet: Fleet, environments: Mapping[str, object]
+) -> list[Diagnostic]:
+    found: list[Diagnostic] = [
+        unknown_issuer(workspace, ("spec", "issuers", at), name, fleet.authorities)
+        for at, name in enumerate(workspace.spec.issuers)
+        if name not in fleet.authorities
+    ]
     default = workspace.spec.default_environment
-    if default not in known:
-        hint = suggest(default, known, "declare it as an Environment")
+    if default not in environments:
         path = ("spec", "defaultEnvironment")
-        found.append(
-            fault(workspace, "unknown-environment", path, f"there is no environment `{default}`", hint)
-        )
+        found.append(unknown_environment(workspace, path, default, workspace.name, environments))
     if not workspace.spec.issuers and source.workloads:
         message = "trusts no issuer, so nobody can call its models"
         hint = "name an Issuer, unless that is what you want"
@@ -135,19 +145,3 @@ def _check_workspace(workspace: Workspace, source: TenantSource, fleet: Fleet) -
             fault(workspace, "nobody-trusted", ("spec", "issuers"), message, hint, severity=Severity.WARNING)
         )
     return found
-
-
-def _check_references(
-    manifest: Environment, names: tuple[str, ...], policies: Mapping[str, Policy]
-) -> list[Diagnostic]:
-    return [
-        fault(
-            manifest,
-            "unknown-policy",
-            ("spec", "policies", at),
-            f"there is no policy `{name}` in workspace `{manifest.workspace}`",
-            suggest(name, policies, "declare it as a Policy of this workspace"),
-        )
-        for at, name in enumerate(names)
-        if name not in policies
-    ]

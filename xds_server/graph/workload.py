@@ -11,8 +11,9 @@ from xds_server.policy import Revision as RevisionSpec
 from .backend import build_backend, build_health_check
 from .context import Context
 from .endpoint import Backend, ClaimRule, Deployment, Endpoint, Revision
-from .fault import fault, suggest
+from .fault import fault
 from .placement import Allowance, Attachment, Placement
+from .reference import unknown_environment, unknown_policy
 
 _Path = tuple[str | int, ...]
 
@@ -80,17 +81,13 @@ def _allowances(
 def _check_deployment(
     workload: Workload, spec: DeploymentSpec, path: _Path, context: Context
 ) -> Iterator[Diagnostic]:
+    wider, owner = context.wider or context, context.workspace.name
     if spec.environment not in context.environments:
-        message = f"there is no environment `{spec.environment}` in workspace `{workload.workspace}`"
-        hint = "declare it as an Environment of this workspace, or deploy to `production` or `development`"
-        yield fault(workload, "unknown-environment", (*path, "environment"), message, hint)
+        at_name = (*path, "environment")
+        yield unknown_environment(workload, at_name, spec.environment, owner, wider.environments)
     for at, name in enumerate(spec.policies):
         if name not in context.policies:
-            message = f"there is no policy `{name}` in workspace `{workload.workspace}`"
-            hint = suggest(
-                name, (context.wider or context).policies, "declare it as a Policy of this workspace"
-            )
-            yield fault(workload, "unknown-policy", (*path, "policies", at), message, hint)
+            yield unknown_policy(workload, (*path, "policies", at), name, owner, wider.policies)
 
 
 def _build_revision(

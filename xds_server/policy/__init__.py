@@ -9,6 +9,7 @@ from __future__ import annotations
 from xds_server.policy.cache import LoadCache
 from xds_server.policy.catalogue import BUILT_IN_LOCATIONS
 from xds_server.policy.diagnostic import EVERYTHING, Diagnostic, Position, Severity
+from xds_server.policy.draft import Draft
 from xds_server.policy.kinds import FLEET_KINDS, KINDS
 from xds_server.policy.kinds.address import Address, parse_address
 from xds_server.policy.kinds.base import (
@@ -89,6 +90,7 @@ __all__ = [
     "ClaimRule",
     "Deployment",
     "Diagnostic",
+    "Draft",
     "Environment",
     "EnvironmentSpec",
     "Flavor",

@@ -53,5 +53,6 @@ def _twice(claims: Sequence[tuple[Manifest, str]], path: Path, code: str, what: 
 
 
 def _clash(code: str, manifest: Manifest, path: Path, message: str, hint: str | None = None) -> Diagnostic:
-    position = manifest.origin.locate(path)
-    return Diagnostic(code, Severity.ERROR, position, manifest.title, message, hint, manifest.concerned)
+    return Diagnostic(
+        code, Severity.ERROR, manifest.locate(path), manifest.title, message, hint, manifest.concerned
+    )

@@ -10,7 +10,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from xds_server.policy.kinds import Manifest
 from xds_server.policy.kinds.shape import keys, part_at
 from xds_server.policy.mistake import mistake
-from xds_server.policy.reading.fault import Fault, Path
+from xds_server.policy.reading.fault import Fault, Path, as_written
 from xds_server.policy.rules import rules
 from xds_server.policy.suggestion import closest
 
@@ -24,14 +24,15 @@ class Attempt:
     """A document of a known kind, tried.
 
     `manifest` is what it makes, or None; `faults` are its mistakes, with paths as they stand in the document;
-    `values` is the document with each unknown key under the name that was most likely meant, or left out. So
-    a misspelt key is one mistake, and what stands below it is looked at too.
+    `values` is the document with each unknown key under the name that was most likely meant, or left out, and
+    `written` holds the key in the document by the path that it has in `values`. So a misspelt key is one
+    mistake, and what stands below it is looked at too.
     """
 
     def __init__(self, kind: type[Manifest], values: dict[str, Any], node: Node) -> None:
         self._kind = kind
         self._node = node
-        self._written: dict[Path, str] = {}
+        self.written: dict[Path, str] = {}
         self.faults: list[Fault] = []
         self._body = {key: value for key, value in values.items() if key not in _HEADER}
         self.manifest, found = self._validate()
@@ -62,21 +63,15 @@ class Attempt:
         meant = closest(key, keys(part)) if part is not None else None
         self._body, renamed = _renamed(self._body, way, key, meant)
         if renamed and meant is not None:
-            self._written[(*way, meant)] = self._written.pop(path, key)
+            self.written[(*way, meant)] = self.written.pop(path, key)
 
     def _as_written(self, fault: Fault) -> Fault:
-        return fault._replace(path=self._original(fault.path))
-
-    def _original(self, path: Path) -> Path:
-        """The path as the document has it, misspelt keys and all."""
-        if not self._written:
-            return path
-        return tuple(self._written.get(path[: index + 1], step) for index, step in enumerate(path))
+        return fault._replace(path=as_written(fault.path, self.written))
 
     def _word(self, path: Path) -> str | None:
         """The text at a path, when it is one word without quotes."""
         node: Node | None = self._node
-        for step in self._original(path):
+        for step in as_written(path, self.written):
             if isinstance(node, MappingNode):
                 node = next((value for key, value in node.value if key.value == step), None)
             elif isinstance(node, SequenceNode) and isinstance(step, int) and step < len(node.value):

@@ -43,6 +43,14 @@ def concerned(values: Any) -> frozenset[str] | None:
     return EVERYTHING
 
 
+def names(text: str) -> frozenset[str]:
+    """The names by which manifests in a text that cannot be read may go: every `name:` in it, spelt well or nearly."""
+    found = _pairs(text)
+    if len(found) > _MOST_PAIRS:
+        return frozenset()
+    return frozenset(value for key, value in found if _alike(key, "name") and _NAME.fullmatch(value))
+
+
 def mentioned(text: str) -> frozenset[str] | None:
     """Whom a text that cannot be read may concern, from the names in it.
 
@@ -50,18 +58,22 @@ def mentioned(text: str) -> frozenset[str] | None:
     cannot be made out, more manifests than names, a mix of workspaces and fleet kinds, or nothing at all:
     `EVERYTHING`.
     """
-    pairs = [(key, value.strip(" \t\"'")) for key, value in _PAIR.findall(_COMMENT.sub("", text))]
+    pairs = _pairs(text)
     if len(pairs) > _MOST_PAIRS:
         return EVERYTHING
     kinds = [closest(value, KINDS) for key, value in pairs if _alike(key, "kind")]
-    names = [value for key, value in pairs if _alike(key, "workspace")]
+    found = [value for key, value in pairs if _alike(key, "workspace")]
     if "Workspace" in kinds:
-        names += [value for key, value in pairs if _alike(key, "name")]
-    if kinds and not names and FLEET_KINDS.issuperset(kinds):
+        found += [value for key, value in pairs if _alike(key, "name")]
+    if kinds and not found and FLEET_KINDS.issuperset(kinds):
         return None
-    if not names or len(kinds) > len(names) or not FLEET_KINDS.isdisjoint(kinds):
+    if not found or len(kinds) > len(found) or not FLEET_KINDS.isdisjoint(kinds):
         return EVERYTHING
-    return frozenset(names) if all(_NAME.fullmatch(name) for name in names) else EVERYTHING
+    return frozenset(found) if all(_NAME.fullmatch(name) for name in found) else EVERYTHING
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    return [(key, value.strip(" \t\"'")) for key, value in _PAIR.findall(_COMMENT.sub("", text))]
 
 
 @lru_cache(maxsize=4096)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from xds_server.policy.attachment import Reference, references
 from xds_server.policy.diagnostic import EVERYTHING, Diagnostic, Position, Severity
+from xds_server.policy.draft import Draft
 from xds_server.policy.kinds import FLEET_KINDS, Manifest
 from xds_server.policy.origin import Origin
 from xds_server.policy.piece import Document, read_piece
@@ -20,19 +21,21 @@ class Entry:
     manifest: Manifest | None
     references: tuple[Reference, ...]
     diagnostics: tuple[Diagnostic, ...]
+    draft: Draft | None = None
 
     def moved(self, lines: int) -> Entry:
         """The same document, so many lines further down."""
         manifest = self.manifest
         if manifest is not None:
-            origin = manifest.origin
-            moved = replace(origin, line=origin.line + lines, first=origin.first + lines)
-            manifest = manifest.at(moved)
+            manifest = manifest.at(manifest.origin.moved(lines))
+        draft = self.draft
+        if draft is not None:
+            draft = draft.at(draft.origin.moved(lines))
         diagnostics = tuple(
             replace(each, position=each.position._replace(line=each.position.line + lines))
             for each in self.diagnostics
         )
-        return Entry(manifest, self.references, diagnostics)
+        return Entry(manifest, self.references, diagnostics, draft)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +106,12 @@ class LoadCache:
 
 def _entry(file: str, line: int, piece: str, document: Document) -> Entry:
     manifest = document.manifest
+    origin = Origin(file, line + document.line, piece, line, document.index)
     if manifest is not None:
-        manifest.stand_at(Origin(file, line + document.line, piece, line, document.index))
+        manifest.stand_at(origin)
+    draft = document.draft.at(origin) if document.draft is not None else None
     found = references(manifest) if manifest is not None else ()
-    return Entry(manifest, found, tuple(_diagnostics(document, file, line)))
+    return Entry(manifest, found, tuple(_diagnostics(document, file, line)), draft)
 
 
 def _diagnostics(document: Document, file: str, line: int) -> Iterable[Diagnostic]:

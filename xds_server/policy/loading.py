@@ -11,6 +11,7 @@ from xds_server.policy.across import clashes, unique
 from xds_server.policy.attachment import Reference, attachment_faults, jwks_text, resolved
 from xds_server.policy.cache import Entry, File, LoadCache
 from xds_server.policy.diagnostic import EVERYTHING, Diagnostic, Position, Severity
+from xds_server.policy.draft import Draft
 from xds_server.policy.kinds import Manifest
 from xds_server.policy.kinds.issuer import Issuer
 
@@ -19,12 +20,14 @@ from xds_server.policy.kinds.issuer import Issuer
 class Loaded:
     """A policy set: its manifests in order of file and line, and everything that is wrong with it.
 
-    Manifests with an error are not among `manifests`; of those declared twice, the first is.
+    Manifests with an error are not among `manifests`; of those declared twice, the first is. `broken` holds the
+    others, and documents and files that might hold a manifest but cannot be read.
     """
 
     manifests: tuple[Manifest, ...]
     diagnostics: tuple[Diagnostic, ...]
     attachments: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    broken: tuple[Draft, ...] = field(default=(), repr=False)
 
     def attachment(self, manifest: Manifest, path: str) -> bytes:
         """The content of a file that a manifest refers to. Raises KeyError where there is no such file."""
@@ -64,19 +67,25 @@ def _together(
         keys += file.keys
         remarkable += file.remarkable
     diagnostics = [_unreadable(file, why) for file, why in unreadable.items()]
+    broken = [Draft(each.object, names=None) for each in diagnostics if each.is_error]
     if len(set(keys)) < len(keys):
-        manifests, repeated = unique(manifests)
+        every = manifests
+        manifests, repeated = unique(every)
         diagnostics += repeated
+        first = set(map(id, manifests))
+        broken += [Draft.of(manifest) for manifest in every if id(manifest) not in first]
     bad = set()
     for entry in remarkable:
         diagnostics += entry.diagnostics
+        broken += [entry.draft] if entry.draft is not None else []
         if entry.manifest is not None and entry.references:
             found = _attached(entry.manifest, entry.references, attachments)
             diagnostics += found
             bad |= {entry.manifest.key} if found else set()
     diagnostics += clashes(entry.manifest for entry in remarkable if entry.manifest is not None)
+    broken += [Draft.of(manifest) for manifest in manifests if manifest.key in bad] if bad else []
     kept = [manifest for manifest in manifests if manifest.key not in bad] if bad else manifests
-    return Loaded(tuple(kept), tuple(sorted(diagnostics)), attachments)
+    return Loaded(tuple(kept), tuple(sorted(diagnostics)), attachments, tuple(broken))
 
 
 @contextmanager

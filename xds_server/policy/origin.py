@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from xds_server.policy.diagnostic import Position
@@ -39,6 +39,10 @@ class Origin:
             return Position(self.file, self.line, 1)
         mark = find(documents[self.index], path, key)
         return Position(self.file, self.first + mark.line, mark.column + 1)
+
+    def moved(self, lines: int) -> Origin:
+        """The same document, so many lines further down."""
+        return replace(self, line=self.line + lines, first=self.first + lines)
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}"

@@ -5,7 +5,9 @@ What a piece holds depends on its text alone, not on its file or line, so it can
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import yaml
@@ -13,23 +15,25 @@ from yaml.nodes import Node, ScalarNode
 
 from xds_server.policy import attribution
 from xds_server.policy.attempt import Attempt
+from xds_server.policy.draft import Draft
 from xds_server.policy.kinds import API_VERSION, KINDS, Manifest
 from xds_server.policy.kinds.base import WorkspaceMetadata, title
+from xds_server.policy.kinds.names import NAME
 from xds_server.policy.kinds.shape import part_at
 from xds_server.policy.reading.document import compose, find, refused
-from xds_server.policy.reading.fault import Fault, MarkedFault, outside
+from xds_server.policy.reading.fault import Fault, MarkedFault, Path, outside
 from xds_server.policy.reading.syntax import character_fault, only_directives, syntax_fault
 from xds_server.policy.reading.value import read
 from xds_server.policy.suggestion import closest, did_you_mean
 
-_ROUNDS = 8
+_NAME = re.compile(NAME)
 _HEADER = ("apiVersion", "kind", "metadata", "spec")
 _BREAKS_STRUCTURE = frozenset({"duplicate-key", "alias", "tag", "bad-key", "too-deep"})
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One document: its manifest if it makes one, its faults, how to call it, and whom the faults concern."""
+    """One document: its manifest if it makes one, or else a draft; its faults, how to call it, whom they concern."""
 
     index: int
     line: int
@@ -37,6 +41,7 @@ class Document:
     faults: tuple[MarkedFault, ...]
     title: str
     concerned: frozenset[str] | None
+    draft: Draft | None = None
 
 
 def read_piece(text: str) -> tuple[Document, ...]:
@@ -49,7 +54,8 @@ def read_piece(text: str) -> tuple[Document, ...]:
         found, nodes = [syntax_fault(error, text)], []
     if found:
         concerned = frozenset[str]() if only_directives(text) else attribution.mentioned(text)
-        return (Document(0, found[0].mark.line, None, tuple(found), "document", concerned),)
+        draft = Draft("document", names=attribution.names(text), concerned=concerned)
+        return (Document(0, found[0].mark.line, None, tuple(found), draft.title, concerned, draft),)
     documents = []
     for index, node in enumerate(nodes):
         if not (isinstance(node, ScalarNode) and not node.value and not node.style):
@@ -61,11 +67,11 @@ def _document(index: int, node: Node, text: str) -> Document:
     marked: list[MarkedFault] = []
     values = read(node, marked)
     faults: list[Fault] = []
-    kind = _kind(values, faults)
-    manifest = None
+    kind = _kind(values, faults) or _meant(values)
+    manifest, written = None, dict[Path, str]()
     if kind is not None:
         attempt = Attempt(kind, values, node)
-        manifest, values = attempt.manifest, attempt.values
+        manifest, values, written = attempt.manifest, attempt.values, attempt.written
         faults += attempt.faults
     paths = [fault.path for _, fault in marked if fault.path]
     marked += [_mark(node, fault) for fault in faults if outside(fault.path, paths)]
@@ -75,8 +81,13 @@ def _document(index: int, node: Node, text: str) -> Document:
     broken = any(fault.severity == "error" for _, fault in marked)
     structure = any(fault.code in _BREAKS_STRUCTURE for _, fault in marked)
     concerned = attribution.mentioned(text) if structure else attribution.concerned(values)
+    draft = _draft(values, written, concerned) if broken else None
+    if draft is not None and structure:  # a second manifest may have gone under in this one
+        twice = any(fault.path == ("kind",) for _, fault in marked)
+        others = attribution.names(text)
+        draft = replace(draft, kind=None if twice else draft.kind, names=(draft.names or frozenset()) | others)
     return Document(
-        index, line, None if broken else manifest, tuple(sorted(marked)), _title(values), concerned
+        index, line, None if broken else manifest, tuple(sorted(marked)), _title(values), concerned, draft
     )
 
 
@@ -114,6 +125,37 @@ def _kind(values: Any, faults: list[Fault]) -> type[Manifest] | None:
         faults.append(Fault("unknown-kind", ("kind",), f"`{name}` is not a kind", did_you_mean(name, KINDS)))
         return None
     return KINDS[name]
+
+
+def _meant(values: Any) -> type[Manifest] | None:
+    """The kind that a misspelt one stands for, in a document that is certainly ours."""
+    if not isinstance(values, dict) or values.get("apiVersion") != API_VERSION:
+        return None
+    name = values.get("kind")
+    near = closest(name, KINDS) if isinstance(name, str) else None
+    return KINDS[near] if near is not None else None
+
+
+def _draft(values: Any, written: Mapping[Path, str], concerned: frozenset[str] | None) -> Draft:
+    if not isinstance(values, dict):
+        return Draft("document", concerned=concerned)
+    key = "kind" if "kind" in values else next((each for each in values if closest(each, ["kind"])), "kind")
+    kind = values.get(key)
+    metadata = values.get("metadata")
+    names = metadata if isinstance(metadata, dict) else {}
+    name, workspace = (
+        each if isinstance(each, str) and _NAME.fullmatch(each) else None
+        for each in (names.get("name"), names.get("workspace"))
+    )
+    return Draft(
+        title=_title(values),
+        kind=closest(kind, KINDS) if isinstance(kind, str) else None,
+        names=frozenset({name}) if name is not None else frozenset(),
+        workspace=workspace,
+        concerned=concerned,
+        values=values,
+        written=written,
+    )
 
 
 def _mark(node: Node, fault: Fault) -> MarkedFault:

@@ -7,8 +7,10 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 from pydantic.alias_generators import to_camel
 
+from xds_server.policy.diagnostic import Position
 from xds_server.policy.kinds.names import LabelKey, LabelValue, Name, WorkloadName
 from xds_server.policy.origin import Origin
+from xds_server.policy.reading.fault import Path
 
 API_VERSION = "fairlead/v1"
 
@@ -93,6 +95,10 @@ class Manifest(Part):
         """Whom a mistake in this manifest concerns: its workspace, or None for the fleet."""
         name = self.name if self.kind == "Workspace" else self.workspace
         return None if name is None else frozenset({name})
+
+    def locate(self, path: Path) -> Position:
+        """The position of the value at a path such as `("spec", "issuers", 0)`."""
+        return self._origin.locate(path)
 
     def stand_at(self, origin: Origin) -> None:
         """Say where the manifest was read; for whoever reads it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from xds_server.policy.diagnostic import Severity
@@ -34,6 +34,13 @@ class MarkedFault(NamedTuple):
 
     mark: Mark
     fault: Fault
+
+
+def as_written(path: Path, written: Mapping[Path, str]) -> Path:
+    """A path as the document has it: `written` holds misspelt keys, by the path at which they were meant."""
+    if not written:
+        return path
+    return tuple(written.get(path[: index + 1], step) for index, step in enumerate(path))
 
 
 def outside(path: Path, others: Iterable[Path]) -> bool:

@@ -1,0 +1,104 @@
+"""Drafts looked at: what is wrong with the references of documents that make no manifest."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeGuard
+
+from xds_server.policy import BUILT_IN_ENVIRONMENTS, FLEET_KINDS, Draft
+from xds_server.policy.kinds.names import NAME
+
+from .fleet import Fleet
+from .reference import (
+    Dangling,
+    Path,
+    unknown_environment,
+    unknown_flavor,
+    unknown_issuer,
+    unknown_location,
+    unknown_policy,
+    unknown_workspace,
+)
+from .tenant import TenantSource
+
+_EACH = None
+_NAME = re.compile(NAME)
+_DEPLOYMENT = ("spec", "deployments", _EACH)
+_BACKEND = (*_DEPLOYMENT, "revisions", _EACH, "backends", _EACH)
+
+
+def check_draft(draft: Draft, sources: Mapping[str, TenantSource], fleet: Fleet) -> Iterator[Dangling]:
+    """The references of a draft that lead nowhere. What has the wrong type is passed over: `load` has said so."""
+    if draft.kind is None or draft.kind in FLEET_KINDS:
+        return
+    if draft.kind == "Workspace":
+        yield from _check_workspace(draft, sources, fleet)
+        return
+    owner = draft.workspace
+    if owner is not None:
+        source = sources.get(owner)
+        if source is None or source.workspace is None:
+            yield unknown_workspace(draft, owner)
+        yield from _check_within(draft, owner, source)
+    for path, backend in _find(draft.values, _BACKEND):
+        if isinstance(backend, Mapping):
+            yield from _check_backend(draft, path, backend, fleet)
+
+
+def _check_workspace(draft: Draft, sources: Mapping[str, TenantSource], fleet: Fleet) -> Iterator[Dangling]:
+    for path, name in _find_names(draft, ("spec", "issuers", _EACH)):
+        if name not in fleet.authorities:
+            yield unknown_issuer(draft, path, name, fleet.authorities)
+    for own in draft.names or ():
+        known = _environments(sources.get(own))
+        for path, name in _find_names(draft, ("spec", "defaultEnvironment")):
+            if name not in known:
+                yield unknown_environment(draft, path, name, own, known)
+
+
+def _check_within(draft: Draft, owner: str, source: TenantSource | None) -> Iterator[Dangling]:
+    policies = {policy.name for policy in source.policies} if source is not None else set()
+    attached = ("spec",) if draft.kind == "Environment" else _DEPLOYMENT
+    for path, name in _find_names(draft, (*attached, "policies", _EACH)):
+        if name not in policies:
+            yield unknown_policy(draft, path, name, owner, policies)
+    known = _environments(source)
+    for path, name in _find_names(draft, (*_DEPLOYMENT, "environment")):
+        if name not in known:
+            yield unknown_environment(draft, path, name, owner, known)
+
+
+def _check_backend(draft: Draft, path: Path, backend: Mapping[str, Any], fleet: Fleet) -> Iterator[Dangling]:
+    location, flavor = backend.get("location"), backend.get("flavor")
+    if not _is_name(location):
+        return
+    place = fleet.places.get(location)
+    if place is None:
+        yield unknown_location(draft, (*path, "location"), location, fleet.places)
+    elif _is_name(flavor) and place.flavor(flavor) is None:
+        yield unknown_flavor(draft, (*path, "flavor"), flavor, place)
+
+
+def _environments(source: TenantSource | None) -> set[str]:
+    declared = source.environments if source is not None else ()
+    return {*BUILT_IN_ENVIRONMENTS, *(each.name for each in declared)}
+
+
+def _find_names(draft: Draft, pattern: tuple[str | None, ...]) -> Iterator[tuple[Path, str]]:
+    return ((path, value) for path, value in _find(draft.values, pattern) if _is_name(value))
+
+
+def _find(value: Any, pattern: tuple[str | None, ...], path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """The values at all paths of a pattern, in which `_EACH` stands for every index of a list."""
+    if not pattern:
+        yield path, value
+    elif pattern[0] is _EACH:
+        for index, each in enumerate(value if isinstance(value, tuple) else ()):
+            yield from _find(each, pattern[1:], (*path, index))
+    elif isinstance(value, Mapping) and pattern[0] in value:
+        yield from _find(value[pattern[0]], pattern[1:], (*path, pattern[0]))
+
+
+def _is_name(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and _NAME.fullmatch(value) is not None

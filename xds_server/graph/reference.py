@@ -1,0 +1,102 @@
+"""References that lead nowhere: what is said of each, whoever refers."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from xds_server.policy import Diagnostic, Draft, Manifest
+
+from .fault import fault, suggest
+from .place import Place
+
+Path = tuple[str | int, ...]
+Key = tuple[str, str | None, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Dangling(Diagnostic):
+    """A reference that cannot be followed. ``target`` is the manifest it needs: its kind, workspace and name."""
+
+    target: Key = field(kw_only=True)
+
+
+class Declared:
+    """What is declared without being in effect: to refer to it is no mistake, though it cannot be followed."""
+
+    def __init__(self, manifests: Iterable[Manifest], drafts: Iterable[Draft]) -> None:
+        self._keys = {manifest.key for manifest in manifests}
+        self._named: dict[str, list[Draft]] = defaultdict(list)
+        self._nameless: list[Draft] = []
+        for draft in drafts:
+            if draft.names is None:
+                self._nameless.append(draft)
+            for name in draft.names or ():
+                self._named[name].append(draft)
+
+    def holds(self, target: Key) -> bool:
+        """Whether the target is, or may well be, among them."""
+        candidates = (*self._named.get(target[2], ()), *self._nameless)
+        return target in self._keys or any(draft.may_declare(*target) for draft in candidates)
+
+
+def unknown_workspace(subject: Manifest | Draft, name: str) -> Dangling:
+    """A manifest of a workspace that is not there."""
+    hint = f"declare it: `kind: Workspace`, `metadata: {{name: {name}}}`, and the issuers it trusts"
+    path = ("metadata", "workspace")
+    message = f"there is no workspace `{name}`"
+    return _aim(fault(subject, "unknown-workspace", path, message, hint), ("Workspace", None, name))
+
+
+def unknown_issuer(subject: Manifest | Draft, path: Path, name: str, known: Iterable[str]) -> Dangling:
+    """An issuer that is not there."""
+    hint = suggest(name, known, "declare it as an Issuer")
+    message = f"there is no issuer `{name}`"
+    return _aim(fault(subject, "unknown-issuer", path, message, hint), ("Issuer", None, name))
+
+
+def unknown_environment(
+    subject: Manifest | Draft, path: Path, name: str, workspace: str, known: Iterable[str]
+) -> Dangling:
+    """An environment that is neither built in nor declared in the workspace."""
+    remedy = "declare it as an Environment of this workspace, or use `production` or `development`"
+    message = f"there is no environment `{name}` in workspace `{workspace}`"
+    target = ("Environment", workspace, name)
+    return _aim(fault(subject, "unknown-environment", path, message, suggest(name, known, remedy)), target)
+
+
+def unknown_policy(
+    subject: Manifest | Draft, path: Path, name: str, workspace: str, known: Iterable[str]
+) -> Dangling:
+    """A policy that the workspace does not have."""
+    hint = suggest(name, known, "declare it as a Policy of this workspace")
+    message = f"there is no policy `{name}` in workspace `{workspace}`"
+    return _aim(fault(subject, "unknown-policy", path, message, hint), ("Policy", workspace, name))
+
+
+def unknown_location(subject: Manifest | Draft, path: Path, name: str, known: Iterable[str]) -> Dangling:
+    """A location that is neither built in nor declared."""
+    hint = suggest(name, known, "use a built-in cloud region, or declare it as a Location")
+    message = f"there is no location `{name}`"
+    return _aim(fault(subject, "unknown-location", path, message, hint), ("Location", None, name))
+
+
+def unknown_flavor(subject: Manifest | Draft, path: Path, name: str, place: Place) -> Dangling:
+    """A flavor that the location does not offer."""
+    hint = "it offers " + ", ".join(f"`{each.name}`" for each in place.flavors)
+    message = f"location `{place.name}` does not offer the flavor `{name}`"
+    return _aim(fault(subject, "unknown-flavor", path, message, hint), ("Location", None, place.name))
+
+
+def _aim(found: Diagnostic, target: Key) -> Dangling:
+    return Dangling(
+        found.code,
+        found.severity,
+        found.position,
+        found.object,
+        found.message,
+        found.hint,
+        found.workspaces,
+        target=target,
+    )

@@ -1,0 +1,68 @@
+"""Drafts: documents that make no manifest, as far as they can be read.
+
+Nothing that a draft says takes effect. But what it refers to can be looked at all the same, so that every
+mistake is told at once; and what it declares is there, only broken, so that references to it are not called
+mistakes as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from xds_server.policy.diagnostic import EVERYTHING, Position
+from xds_server.policy.kinds import FLEET_KINDS, Manifest
+from xds_server.policy.origin import Origin
+from xds_server.policy.reading.fault import Path, as_written
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A document that makes no manifest.
+
+    `kind` is the kind that it is, or most likely is; None where it may be of any. `names` holds the names that
+    it may go by: one, when it could be read; those that its text mentions, when it could not; None for any name
+    at all. `workspace` is its `metadata.workspace`, if that can be read, and `concerned` says whom it is a
+    mistake of, as in `Diagnostic.workspaces`. `values` is what it holds, misspelt keys under the name that was
+    meant; any of it may be of the wrong type. `written` tells where such keys stand in the text.
+    """
+
+    title: str
+    kind: str | None = None
+    names: frozenset[str] | None = frozenset()
+    workspace: str | None = None
+    concerned: frozenset[str] | None = EVERYTHING
+    values: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    written: Mapping[Path, str] = field(default_factory=dict, repr=False)
+    origin: Origin = Origin.NOWHERE
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Draft:
+        """A manifest that must not take effect for a reason outside itself."""
+        return cls(
+            title=manifest.title,
+            kind=manifest.kind,
+            names=frozenset({manifest.name}),
+            workspace=manifest.workspace,
+            concerned=manifest.concerned,
+            values=manifest.model_dump(mode="python", by_alias=True),
+            origin=manifest.origin,
+        )
+
+    def at(self, origin: Origin) -> Draft:
+        """The same draft, read elsewhere."""
+        return replace(self, origin=origin)
+
+    def locate(self, path: Path) -> Position:
+        """The position of the value at a path in `values`."""
+        return self.origin.locate(as_written(path, self.written))
+
+    def may_declare(self, kind: str, workspace: str | None, name: str) -> bool:
+        """Whether this may be the manifest of that kind, workspace and name, before it broke."""
+        if self.kind not in (None, kind) or (self.names is not None and name not in self.names):
+            return False
+        if kind in FLEET_KINDS:
+            return self.concerned is None or self.concerned >= EVERYTHING
+        owner = name if kind == "Workspace" else workspace
+        return self.concerned is not None and (self.concerned >= EVERYTHING or owner in self.concerned)
