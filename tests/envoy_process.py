@@ -15,10 +15,12 @@ Waits are for conditions (`wait_until`), with one generous limit. From a corouti
 from __future__ import annotations
 
 import json
+import random
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -32,14 +34,22 @@ PATIENCE = 40.0
 """Seconds after which a condition that does not come true fails the test."""
 
 Found = TypeVar("Found")
+_given: set[int] = set()
 
 
 def free_port() -> int:
-    """Return a port of the loopback address that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port of the loopback address that was free a moment ago, another one each time.
+
+    It lies below the ports that the kernel gives to outgoing connections (32768 and up unless told otherwise), any of
+    which may be in use before Envoy has bound it.
+    """
+    while True:
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            if port not in _given:
+                _given.add(port)
+                return port
 
 
 def wait_until(condition: Callable[[], Found], what: str = "", patience: float = PATIENCE) -> Found:
