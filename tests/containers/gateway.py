@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import httpx
@@ -25,10 +25,10 @@ class Gateway:
     base: str
     token: str
 
-    def ask(self, path: str = "", environment: str | None = None) -> httpx.Response:
+    def ask(self, environment: str | None = None) -> httpx.Response:
         """Ask for acme's model `llama`. Raises httpx.TransportError when there is no answer."""
         return httpx.get(
-            f"{self.base}/acme/models/llama{path}",
+            f"{self.base}/acme/models/llama",
             params={"environment": environment} if environment else None,
             headers={"authorization": f"Bearer {self.token}"},
             timeout=10,
@@ -38,7 +38,7 @@ class Gateway:
 
     def region(self, environment: str | None = None) -> str:
         """The region of the model that answers."""
-        answer = self.ask(environment=environment)
+        answer = self.ask(environment)
         assert answer.status_code == 200, answer.text
         return str(answer.json()["region"])
 
@@ -48,22 +48,32 @@ class Gateway:
         assert answer.status_code == 200, answer.text
         return str(answer.json()["path"])
 
-    def answers(self, status: int = 200, environment: str | None = None) -> bool:
-        """Whether it answers at all, and with this status."""
-        try:
-            return self.ask(environment=environment).status_code == status
-        except httpx.TransportError:
-            return False
-
     def wait(self, status: int = 200, environment: str | None = None) -> None:
-        """Wait until it answers so; an AssertionError, with its last answer, if that takes too long."""
-        if not until(lambda: self.answers(status, environment), READY_SECONDS):
-            raise AssertionError(f"{self.base} does not answer {status}: {self.ask(environment=environment)}")
+        """Wait until it answers with this status; an AssertionError if that takes too long."""
+        self._wait(lambda answer: answer.status_code == status, f"the status {status}", environment)
 
-    def wait_for_path(self, path: str) -> None:
-        """Wait until the model is asked for this path; an AssertionError if that takes too long."""
-        if not until(lambda: self.path() == path, READY_SECONDS):
-            raise AssertionError(f"{self.base} asks for {self.path()}, not for {path}")
+    def wait_for(self, member: str, value: str) -> None:
+        """Wait until the model's answer says so; an AssertionError if that takes too long."""
+        self._wait(
+            lambda answer: answer.status_code == 200 and answer.json()[member] == value, f"{member} {value}"
+        )
+
+    def _wait(
+        self, wanted: Callable[[httpx.Response], bool], what: str, environment: str | None = None
+    ) -> None:
+        last: list[str] = ["nothing"]
+
+        def asked() -> bool:
+            try:
+                answer = self.ask(environment)
+            except httpx.TransportError as error:
+                last[0] = repr(error)
+                return False
+            last[0] = f"{answer.status_code} {answer.text}"
+            return wanted(answer)
+
+        if not until(asked, READY_SECONDS):
+            raise AssertionError(f"{self.base} never answered with {what}; at the last with {last[0]}")
 
 
 @dataclass

@@ -14,7 +14,7 @@ import docker
 import jwt
 import pytest
 
-from tests.containers.engine import INSTALL
+from tests.containers.engine import INSTALL, until
 from tests.containers.gateway import Gateway
 
 pytestmark = [pytest.mark.docker, pytest.mark.envoy]
@@ -26,6 +26,7 @@ REGIONS = ("eu-west-3", "us-east-1")
 class Compose:
     """docker-compose.yml in a checkout, as a user's shell runs it."""
 
+    client: docker.DockerClient
     program: list[str]
     folder: Path
     settings: dict[str, str]
@@ -39,6 +40,15 @@ class Compose:
         )
         assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
         return done.stdout
+
+    def address(self, region: str) -> str:
+        """Where the Envoy of a region is published, as 127.0.0.1:49153."""
+        return self("port", f"envoy-{region}", "10000").strip()
+
+    def healthy(self) -> bool:
+        """Whether the control plane passes the health check that the file gives it."""
+        [container] = self("ps", "--quiet", "control-plane").split()
+        return bool(self.client.api.inspect_container(container)["State"]["Health"]["Status"] == "healthy")
 
     def token(self) -> str:
         """What `fairlead token create` prints in the control plane's container."""
@@ -79,18 +89,29 @@ def compose(
         "EU_WEST_3_PORT": "0",  # any that is free
         "US_EAST_1_PORT": "0",
     }
-    return Compose(program(), checkout, settings)
+    return Compose(client, program(), checkout, settings)
 
 
-def test_what_the_header_says_works(compose: Compose) -> None:
+def test_what_the_header_says_works_and_a_region_may_lose_its_model(compose: Compose) -> None:
     with compose.up():
         token = compose.token()
-        for region in REGIONS:
-            address = compose("port", f"envoy-{region}", "10000").strip()
-            gateway = Gateway(f"http://{address}", token)
+        gateways = {region: Gateway(f"http://{compose.address(region)}", token) for region in REGIONS}
+        for region, gateway in gateways.items():
             gateway.wait()
             assert gateway.region() == region
             assert gateway.region(environment="development") == "eu-west-3"
+        assert until(compose.healthy, 60), "the control plane's health check does not pass"
+
+        compose("stop", "--timeout", "1", "model-eu-west-3")
+        for gateway in gateways.values():
+            gateway.wait_for("region", "us-east-1")
+            gateway.wait(503, environment="development")
+            error = gateway.ask(environment="development").json()["error"]
+            assert (error["code"], error["origin"]) == ("UPSTREAM_UNAVAILABLE", "gateway")
+
+        compose("start", "model-eu-west-3")
+        gateways["us-east-1"].wait(environment="development")
+        assert gateways["us-east-1"].region(environment="development") == "eu-west-3"
 
 
 def test_the_issuers_key_outlives_the_container(compose: Compose) -> None:
