@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -104,3 +105,9 @@ def port(request: pytest.FixtureRequest, stack: Stack) -> int:
     """The run endpoint of each region in turn: one Envoy is fed by delta, the other by state of the world."""
     found: int = getattr(stack.ports, request.param)
     return found
+
+
+@pytest.fixture
+def seed() -> str:
+    """What the random tests draw from: always the same, unless FAIRLEAD_TEST_SEED says otherwise."""
+    return os.environ.get("FAIRLEAD_TEST_SEED", "1")

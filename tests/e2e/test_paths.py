@@ -14,7 +14,7 @@ from tests.e2e.wire import Answer, Wire, ask, bearer, write_request
 
 pytestmark = pytest.mark.envoy
 
-_FUZZED = 400
+_FUZZED = 200
 
 
 @pytest.mark.parametrize(
@@ -183,83 +183,32 @@ def test_kept_slashes_separate_nothing(stack: Stack, path: str) -> None:
     assert seen == []
 
 
-_PIECES = [
-    *(
-        "acme",
-        "beta",
-        "models",
-        "llama",
-        "agents",
-        "..",
-        ".",
-        "",
-        ";",
-        "..;",
-        "...",
-        "ACME",
-        "Beta",
-        "bet%61",
-        "%62eta",
-    ),
-    *(
-        "%2e%2e",
-        "%2E",
-        "%2e.",
-        ".%2e",
-        "%252e%252e",
-        "%2f",
-        "%5c",
-        "%00",
-        "%20",
-        "a%62",
-        "\\",
-        "..\\",
-        "\\..",
-        "\\beta",
-    ),
-    *(
-        "beta.",
-        "beta;acme",
-        "acme%2f..%2fbeta",
-        "..%2fbeta",
-        "%c0%ae%c0%ae",
-        "*",
-        "~",
-        "beta%2fmodels%2fllama",
-        "%",
-    ),
-]
+_PIECES = r"""
+acme beta models llama agents .. . ; ..; ... ACME Beta bet%61 %62eta \ ..\ \.. \beta beta. beta;acme * ~ % %c0%ae%c0%ae
+%2e%2e %2E %2e. .%2e %252e%252e %2f %5c %00 %20 a%62 ..%2fbeta acme%2f..%2fbeta beta%2fmodels%2fllama
+"""
 _GOALS = ["/acme/models/llama", "/beta/models/llama", "/beta/models/llama/v1"]
-_SUFFIXES = [
-    "",
-    "/",
-    "?",
-    "?environment=production",
-    "?x=/beta/models/llama",
-    "/..",
-    "/../../../beta/models/llama",
-]
+_SUFFIXES = "/ ? ?environment=production ?x=/beta/models/llama /.. /../../../beta/models/llama"
 
 
 def _mangle(chance: random.Random) -> str:
     """A path on the way from one workspace to the other, more or less mangled."""
     parts = chance.choice(_GOALS).split("/")[1:]
     for _ in range(chance.randint(0, 5)):
-        parts.insert(chance.randint(0, len(parts)), chance.choice(_PIECES))
+        parts.insert(chance.randint(0, len(parts)), chance.choice(["", *_PIECES.split()]))
     separators = ["/"] * 20 + ["//", "\\", "/./", "/;/"]
     path = "".join(chance.choice(separators) + part for part in parts)
     start = chance.choice([""] * 20 + ["http://run.example.test", "http://beta", "//beta", "\\"])
-    return start + path + chance.choice(_SUFFIXES)
+    return start + path + chance.choice(["", *_SUFFIXES.split()])
 
 
 @pytest.mark.parametrize("gateway", ["paris", "virginia", "brisk"])
-def test_no_mangled_path_leads_to_another_workspace(stack: Stack, gateway: str) -> None:
+def test_no_mangled_path_leads_to_another_workspace(stack: Stack, gateway: str, seed: str) -> None:
     """With acme's token, whatever the path: only acme's models are reached, and each refusal is the gateway's JSON."""
-    seed = random.SystemRandom().randrange(1 << 32)
     chance = random.Random(seed)
     outcomes: Counter[int] = Counter()
     port = getattr(stack.ports, gateway)
-    for _ in range(_FUZZED // 2):
+    for _ in range(_FUZZED):
         path = _mangle(chance)
         lies = [("X-Fairlead-Path", "/beta/models/llama"), ("X-Envoy-Original-Path", "/beta/models/llama")]
         with stack.upstreams.watch() as seen:
