@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup up test lint types contracts check golden docs bench lock clean
+.PHONY: help setup up test test-without-docker lint types contracts check golden docs bench lock clean
 
 help: ## Show this help
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-20s %s\n", $$1, $$2}'
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Fairlead needs Python 3.11 or newer; try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
@@ -21,8 +21,12 @@ setup: $(STAMP) ## Make .venv with everything in it
 up: setup ## Run the quickstart: control plane, a real Envoy, two sample models
 	@$(BIN)/fairlead up policies/quickstart
 
-test: setup ## Run every test, those through the real Envoy included
+test: setup ## Run every test: through the real Envoy, and in containers (as root on Debian it installs Docker)
+	@tests/containers/install
 	$(BIN)/python -m pytest
+
+test-without-docker: setup ## Run every test but those in containers
+	$(BIN)/python -m pytest -m 'not docker'
 
 lint: setup ## Check style
 	$(BIN)/ruff check .
