@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TypeGuard
 
 from xds_server.policy import BUILT_IN_ENVIRONMENTS, FLEET_KINDS, Draft
+from xds_server.policy.draft import Pattern
 from xds_server.policy.kinds.names import NAME
 
 from .fleet import Fleet
@@ -41,7 +42,7 @@ def check_draft(draft: Draft, sources: Mapping[str, TenantSource], fleet: Fleet)
         if source is None or source.workspace is None:
             yield unknown_workspace(draft, owner)
         yield from _check_within(draft, owner, source)
-    for path, backend in _find(draft.values, _BACKEND):
+    for path, backend in draft.find(_BACKEND):
         if isinstance(backend, Mapping):
             yield from _check_backend(draft, path, backend, fleet)
 
@@ -85,19 +86,8 @@ def _environments(source: TenantSource | None) -> set[str]:
     return {*BUILT_IN_ENVIRONMENTS, *(each.name for each in declared)}
 
 
-def _find_names(draft: Draft, pattern: tuple[str | None, ...]) -> Iterator[tuple[Path, str]]:
-    return ((path, value) for path, value in _find(draft.values, pattern) if _is_name(value))
-
-
-def _find(value: Any, pattern: tuple[str | None, ...], path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """The values at all paths of a pattern, in which `_EACH` stands for every index of a list."""
-    if not pattern:
-        yield path, value
-    elif pattern[0] is _EACH:
-        for index, each in enumerate(value if isinstance(value, tuple) else ()):
-            yield from _find(each, pattern[1:], (*path, index))
-    elif isinstance(value, Mapping) and pattern[0] in value:
-        yield from _find(value[pattern[0]], pattern[1:], (*path, pattern[0]))
+def _find_names(draft: Draft, pattern: Pattern) -> Iterator[tuple[Path, str]]:
+    return ((path, value) for path, value in draft.find(pattern) if _is_name(value))
 
 
 def _is_name(value: object) -> TypeGuard[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from xds_server.policy.catalogue import BUILT_IN_LOCATIONS
 from xds_server.policy.diagnostic import Diagnostic, Severity
+from xds_server.policy.draft import Draft
 from xds_server.policy.kinds import Manifest
 from xds_server.policy.kinds.issuer import Issuer
 from xds_server.policy.kinds.location import Location
@@ -27,32 +28,65 @@ def unique(manifests: Iterable[Manifest]) -> tuple[list[Manifest], list[Diagnost
     return kept, diagnostics
 
 
-def clashes(manifests: Iterable[Manifest]) -> Iterator[Diagnostic]:
-    """Manifests of different names that claim the same thing: a region, or the tokens of an issuer."""
-    those = list(manifests)
-    locations = [manifest for manifest in those if isinstance(manifest, Location)]
-    issuers = [manifest for manifest in those if isinstance(manifest, Issuer)]
-    regions = [(location, location.region) for location in locations]
+def repeats(manifests: Iterable[Manifest], drafts: Iterable[Draft]) -> Iterator[Diagnostic]:
+    """Diagnostics for what a draft declares and another draft, or a manifest, declares too; at the later one."""
+    first: dict[tuple[str, str | None, str], Manifest | Draft] = {}
+    every: list[Manifest | Draft] = [*manifests, *(draft for draft in drafts if draft.key is not None)]
+    for subject in sorted(every, key=lambda each: (each.origin.file, each.origin.line)):
+        key = subject.key
+        earlier = first.setdefault(key, subject) if key is not None else subject
+        if earlier is not subject and (isinstance(earlier, Draft) or isinstance(subject, Draft)):
+            message = f"is already declared at {earlier.origin}"
+            yield _clash("duplicate-name", subject, ("metadata", "name"), message)
+
+
+def clashes(subjects: Iterable[Manifest | Draft]) -> Iterator[Diagnostic]:
+    """What goes by different names and claims the same thing: a region, or the tokens of an issuer."""
+    those = list(subjects)
+    regions = [(subject, region) for subject in those if (region := _region(subject)) is not None]
     yield from _twice(regions, ("spec", "region"), "duplicate-region", "the region")
-    tokens = [(issuer, issuer.spec.issuer) for issuer in issuers]
+    tokens = [(subject, issuer) for subject in those if (issuer := _issuer(subject)) is not None]
     yield from _twice(tokens, ("spec", "issuer"), "duplicate-issuer", "the issuer")
-    for location, region in regions:
-        if region in BUILT_IN_LOCATIONS and region != location.name:
+    first = {region: location for location, region in reversed(regions)}
+    for region, location in first.items():
+        if region in BUILT_IN_LOCATIONS and location.key != ("Location", None, region):
             message = f"the region `{region}` is already that of a built-in Location"
             hint = f"name this Location `{region}` to replace it"
             yield _clash("duplicate-region", location, ("spec", "region"), message, hint)
 
 
-def _twice(claims: Sequence[tuple[Manifest, str]], path: Path, code: str, what: str) -> Iterator[Diagnostic]:
-    first: dict[str, Manifest] = {}
-    for manifest, claim in claims:
-        earlier = first.setdefault(claim, manifest)
-        if earlier is not manifest:
+def _region(subject: Manifest | Draft) -> str | None:
+    if isinstance(subject, Location):
+        return subject.region
+    return _word(subject, "Location", ("spec", "region"))
+
+
+def _issuer(subject: Manifest | Draft) -> str | None:
+    if isinstance(subject, Issuer):
+        return subject.spec.issuer
+    return _word(subject, "Issuer", ("spec", "issuer"))
+
+
+def _word(subject: Manifest | Draft, kind: str, path: tuple[str, ...]) -> str | None:
+    """A value of a draft of that kind, if it is a word."""
+    if not isinstance(subject, Draft) or subject.kind != kind:
+        return None
+    return next((value for _, value in subject.find(path) if isinstance(value, str) and value), None)
+
+
+def _twice(
+    claims: Sequence[tuple[Manifest | Draft, str]], path: Path, code: str, what: str
+) -> Iterator[Diagnostic]:
+    first: dict[str, Manifest | Draft] = {}
+    for subject, claim in claims:
+        earlier = first.setdefault(claim, subject)
+        if earlier is not subject and (subject.key is None or earlier.key != subject.key):
             message = f"{what} `{claim}` is already that of {earlier.title} at {earlier.origin}"
-            yield _clash(code, manifest, path, message)
+            yield _clash(code, subject, path, message)
 
 
-def _clash(code: str, manifest: Manifest, path: Path, message: str, hint: str | None = None) -> Diagnostic:
-    return Diagnostic(
-        code, Severity.ERROR, manifest.locate(path), manifest.title, message, hint, manifest.concerned
-    )
+def _clash(
+    code: str, subject: Manifest | Draft, path: Path, message: str, hint: str | None = None
+) -> Diagnostic:
+    position = subject.locate(path)
+    return Diagnostic(code, Severity.ERROR, position, subject.title, message, hint, subject.concerned)

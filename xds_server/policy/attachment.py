@@ -6,12 +6,16 @@ import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
+from pydantic import TypeAdapter, ValidationError
+
+from xds_server.policy.draft import Draft, Pattern
 from xds_server.policy.kinds import Manifest
 from xds_server.policy.kinds.gateway import Gateway
 from xds_server.policy.kinds.issuer import DEVELOPMENT_JWKS, Issuer
-from xds_server.policy.kinds.workload import Workload
+from xds_server.policy.kinds.names import FileName
+from xds_server.policy.kinds.workload import Agent, Function, Model, Workload
 from xds_server.policy.pem import certificate_problem, key_problem, pair_problem
 from xds_server.policy.reading.fault import Fault, Path
 from xds_server.policy.rules.jwks import jwks_file_problem
@@ -27,6 +31,18 @@ class Reference:
     path: Path
     file: str
     role: Role
+
+
+_LISTENER = ("spec", "listeners", None, "tls")
+_BACKEND = ("spec", "deployments", None, "revisions", None, "backends", None, "tls")
+_PLACES: dict[str, tuple[tuple[Pattern, Role], ...]] = {
+    "Gateway": (((*_LISTENER, "certificate"), "certificate"), ((*_LISTENER, "key"), "key")),
+    "Issuer": ((("spec", "jwks", "file"), "jwks"),),
+    **{kind.kind: (((*_BACKEND, "ca"), "ca"),) for kind in (Model, Agent, Function)},
+}
+"""Where each kind mentions files, for drafts: of a manifest, its types know."""
+
+_FILE_NAME: TypeAdapter[str] = TypeAdapter(FileName)
 
 
 def references(manifest: Manifest) -> tuple[Reference, ...]:
@@ -60,6 +76,20 @@ def references(manifest: Manifest) -> tuple[Reference, ...]:
                 if backend.tls is not None and backend.tls.ca is not None
             )
     return ()
+
+
+def draft_references(draft: Draft) -> tuple[Reference, ...]:
+    """Every mention of a file in a draft, as far as it can be read."""
+    found = [
+        Reference(path, file, role)
+        for pattern, role in _PLACES.get(draft.kind or "", ())
+        for path, file in draft.find(pattern)
+        if _is_file_name(file)
+    ]
+    if draft.kind == "Issuer":
+        path = ("spec", "jwks", "development")
+        found += [Reference(path, DEVELOPMENT_JWKS, "jwks") for _, on in draft.find(path) if on is True]
+    return tuple(found)
 
 
 def resolved(file: str, written: str) -> str:
@@ -101,6 +131,14 @@ def jwks_text(issuer: Issuer, attachments: Mapping[str, bytes]) -> str | None:
     if jwks.file is not None:
         return attachments[resolved(issuer.origin.file, jwks.file)].decode()
     return attachments[DEVELOPMENT_JWKS].decode() if jwks.development else None
+
+
+def _is_file_name(value: Any) -> bool:
+    try:
+        _FILE_NAME.validate_python(value, strict=True)
+    except ValidationError:
+        return False
+    return True
 
 
 def _missing(file: str, reference: Reference, attachments: Mapping[str, bytes]) -> Fault:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from xds_server.policy.attachment import Reference, references
+from xds_server.policy.attachment import Reference, draft_references, references
 from xds_server.policy.diagnostic import EVERYTHING, Diagnostic, Position, Severity
 from xds_server.policy.draft import Draft
 from xds_server.policy.kinds import FLEET_KINDS, Manifest
@@ -110,7 +110,11 @@ def _entry(file: str, line: int, piece: str, document: Document) -> Entry:
     if manifest is not None:
         manifest.stand_at(origin)
     draft = document.draft.at(origin) if document.draft is not None else None
-    found = references(manifest) if manifest is not None else ()
+    found: tuple[Reference, ...] = ()
+    if manifest is not None:
+        found = references(manifest)
+    elif draft is not None:
+        found = draft_references(draft)
     return Entry(manifest, found, tuple(_diagnostics(document, file, line)), draft)
 
 

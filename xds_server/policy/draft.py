@@ -7,7 +7,7 @@ mistakes as well.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,6 +15,9 @@ from xds_server.policy.diagnostic import EVERYTHING, Position
 from xds_server.policy.kinds import FLEET_KINDS, Manifest
 from xds_server.policy.origin import Origin
 from xds_server.policy.reading.fault import Path, as_written
+
+Pattern = tuple[str | None, ...]
+"""The way to values: keys of mappings, and None for every index of a list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,15 @@ class Draft:
             origin=manifest.origin,
         )
 
+    @property
+    def key(self) -> tuple[str, str | None, str] | None:
+        """The kind, workspace and name of the manifest that this would be; None where that is not certain."""
+        if self.kind is None or self.names is None or len(self.names) != 1:
+            return None
+        if self.workspace is None and self.kind not in FLEET_KINDS and self.kind != "Workspace":
+            return None
+        return self.kind, self.workspace, next(iter(self.names))
+
     def at(self, origin: Origin) -> Draft:
         """The same draft, read elsewhere."""
         return replace(self, origin=origin)
@@ -57,6 +69,10 @@ class Draft:
     def locate(self, path: Path) -> Position:
         """The position of the value at a path in `values`."""
         return self.origin.locate(as_written(path, self.written))
+
+    def find(self, pattern: Pattern) -> Iterator[tuple[Path, Any]]:
+        """The values at all paths of a pattern; where one leads to nothing, there are fewer."""
+        return _find(self.values, pattern, ())
 
     def may_declare(self, kind: str, workspace: str | None, name: str) -> bool:
         """Whether this may be the manifest of that kind, workspace and name, before it broke."""
@@ -66,3 +82,15 @@ class Draft:
             return self.concerned is None or self.concerned >= EVERYTHING
         owner = name if kind == "Workspace" else workspace
         return self.concerned is not None and (self.concerned >= EVERYTHING or owner in self.concerned)
+
+
+def _find(value: Any, pattern: Pattern, path: Path) -> Iterator[tuple[Path, Any]]:
+    if not pattern:
+        yield path, value
+        return
+    step, rest = pattern[0], pattern[1:]
+    if step is None:
+        for index, each in enumerate(value if isinstance(value, tuple) else ()):
+            yield from _find(each, rest, (*path, index))
+    elif isinstance(value, Mapping) and step in value:
+        yield from _find(value[step], rest, (*path, step))

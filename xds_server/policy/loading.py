@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from xds_server.policy.across import clashes, unique
+from xds_server.policy.across import clashes, repeats, unique
 from xds_server.policy.attachment import Reference, attachment_faults, jwks_text, resolved
 from xds_server.policy.cache import Entry, File, LoadCache
 from xds_server.policy.diagnostic import EVERYTHING, Diagnostic, Position, Severity
@@ -68,6 +68,12 @@ def _together(
         remarkable += file.remarkable
     diagnostics = [_unreadable(file, why) for file, why in unreadable.items()]
     broken = [Draft(each.object, names=None) for each in diagnostics if each.is_error]
+    drafts = [entry.draft for entry in remarkable if entry.draft is not None]
+    named = {"/".join(map(str, draft.key)) for draft in drafts if draft.key is not None}
+    diagnostics += repeats(
+        (each for each, key in zip(manifests, keys, strict=True) if key in named) if named else (), drafts
+    )
+    broken += drafts
     if len(set(keys)) < len(keys):
         every = manifests
         manifests, repeated = unique(every)
@@ -77,12 +83,14 @@ def _together(
     bad = set()
     for entry in remarkable:
         diagnostics += entry.diagnostics
-        broken += [entry.draft] if entry.draft is not None else []
-        if entry.manifest is not None and entry.references:
-            found = _attached(entry.manifest, entry.references, attachments)
+        subject = entry.manifest or entry.draft
+        if subject is not None and entry.references:
+            found = _attached(subject, entry.references, attachments)
             diagnostics += found
-            bad |= {entry.manifest.key} if found else set()
-    diagnostics += clashes(entry.manifest for entry in remarkable if entry.manifest is not None)
+            bad |= {entry.manifest.key} if found and entry.manifest is not None else set()
+    diagnostics += clashes(
+        each for entry in remarkable if (each := entry.manifest or entry.draft) is not None
+    )
     broken += [Draft.of(manifest) for manifest in manifests if manifest.key in bad] if bad else []
     kept = [manifest for manifest in manifests if manifest.key not in bad] if bad else manifests
     return Loaded(tuple(kept), tuple(sorted(diagnostics)), attachments, tuple(broken))
@@ -103,20 +111,19 @@ def _uncollected() -> Iterator[None]:
 
 
 def _attached(
-    manifest: Manifest, found: tuple[Reference, ...], attachments: Mapping[str, bytes]
+    subject: Manifest | Draft, found: tuple[Reference, ...], attachments: Mapping[str, bytes]
 ) -> list[Diagnostic]:
-    origin = manifest.origin
     return [
         Diagnostic(
             fault.code,
             fault.severity,
-            origin.locate(fault.path),
-            manifest.title,
+            subject.locate(fault.path),
+            subject.title,
             fault.message,
             fault.hint,
-            manifest.concerned,
+            subject.concerned,
         )
-        for fault in attachment_faults(origin.file, found, attachments)
+        for fault in attachment_faults(subject.origin.file, found, attachments)
     ]
 
 

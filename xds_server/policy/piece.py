@@ -85,7 +85,9 @@ def _document(index: int, node: Node, text: str) -> Document:
     if draft is not None and structure:  # a second manifest may have gone under in this one
         twice = any(fault.path == ("kind",) for _, fault in marked)
         others = attribution.names(text)
-        draft = replace(draft, kind=None if twice else draft.kind, names=(draft.names or frozenset()) | others)
+        draft = replace(
+            draft, kind=None if twice else draft.kind, names=(draft.names or frozenset()) | others
+        )
     return Document(
         index, line, None if broken else manifest, tuple(sorted(marked)), _title(values), concerned, draft
     )
