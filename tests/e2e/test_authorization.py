@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Stack
+from tests.e2e.stack import Stack
 from tests.e2e.wire import Answer, Headers, Wire, ask, bearer
 
 pytestmark = pytest.mark.envoy
@@ -54,6 +54,28 @@ def test_foreign_and_unknown_workspaces_look_the_same(stack: Stack, port: int) -
         "/*/models/llama",
     ]
     assert len(_refused(stack, port, paths, bearer(stack.acme))) == 1
+
+
+@pytest.mark.parametrize(
+    "upgrade",
+    ["websocket", "h2c", "foo", "connect-udp", "websocket, foo", "websocket,websocket", '"websocket"'],
+)
+@pytest.mark.parametrize("who", ["stranger", "forger", "other"])
+def test_a_wish_to_upgrade_finds_out_nothing(stack: Stack, port: int, upgrade: str, who: str) -> None:
+    """Envoy refuses upgrades of its own accord before any filter, but only where there is a route."""
+    credentials = {"stranger": [], "forger": bearer("a.b.c"), "other": bearer(stack.beta)}[who]
+    headers = [*credentials, ("Connection", "Upgrade"), ("Upgrade", upgrade)]
+    paths = [
+        "/acme/models/llama",
+        "/acme/models/none",
+        "/nobody/models/x",
+        "/acme/models/llama?environment=no",
+    ]
+    with stack.upstreams.watch() as seen:
+        answers = [ask(port, path, headers=headers) for path in paths]
+    assert seen == []
+    assert len({_faceless(answer) for answer in answers}) == 1
+    assert answers[0].status == (403 if who == "other" else 401)
 
 
 @pytest.mark.parametrize(

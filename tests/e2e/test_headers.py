@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from tests.e2e.conftest import Stack
 from tests.e2e.http2 import Wire2
+from tests.e2e.stack import Stack
 from tests.e2e.upstream import Seen
 from tests.e2e.wire import Headers, Wire, ask, bearer
 
@@ -33,6 +33,16 @@ def test_the_path_header_is_the_gateways_own(stack: Stack, port: int, path: str)
         port, "/beta/models/llama", headers=[("X-Fairlead-Path", "/acme/models/llama"), *bearer(stack.acme)]
     )
     assert (answer.status, answer.code) == (403, "FORBIDDEN")
+
+
+@pytest.mark.parametrize(
+    "name", ["X_Fairlead_Workspace", "x-fairlead_workspace", "x_fairlead-model", "x_fairlead_region"]
+)
+def test_look_alikes_of_the_gateways_headers_do_not_arrive(stack: Stack, port: int, name: str) -> None:
+    """Servers that follow CGI cannot tell `_` from `-`; a model's own names may have one."""
+    seen = _one(stack, port, [(name, "forged"), ("X_Own", "kept")])
+    assert "forged" not in [value for _, value in seen.headers]
+    assert seen.header("x_own") == "kept"
 
 
 @pytest.mark.parametrize(
@@ -201,6 +211,20 @@ def test_too_much_of_headers_is_refused_over_http2(stack: Stack, port: int) -> N
         )
         assert wire.ask("/acme/models/llama/b", headers=bearer(stack.acme)).status == 200
     assert [each.target for each in seen] == ["/b"]
+
+
+@pytest.mark.parametrize(
+    ("target", "headers"),
+    [("/acme/models/llama x", []), ("*", []), ("/acme/models/llama", [("connection", "upgrade")])],
+    ids=str,
+)
+def test_a_malformed_request_harms_no_other_of_its_connection(
+    stack: Stack, port: int, target: str, headers: Headers
+) -> None:
+    """A proxy in front of the gateway may carry the requests of many clients over one connection."""
+    with Wire2(port) as wire:
+        wire.reset_code(wire.open(target, headers=[*headers, *bearer(stack.acme)]))
+        assert wire.ask("/acme/models/llama", headers=bearer(stack.acme)).status == 200
 
 
 def test_answers_say_nothing_about_what_stands_behind(stack: Stack, port: int) -> None:

@@ -17,7 +17,7 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v
 from envoy_data_plane.envoy.extensions.http.early_header_mutation.header_mutation.v3 import (
     HeaderMutation as EarlyHeaderMutation,
 )
-from envoy_data_plane.envoy.type.matcher.v3 import StringMatcher
+from envoy_data_plane.envoy.type.matcher.v3 import RegexMatcher, StringMatcher
 from envoy_data_plane.google.protobuf import Any
 
 from .names import (
@@ -43,6 +43,12 @@ _INTERNAL = (
     ERROR_HEADER,
 )
 
+# A server that reads headers the way CGI does takes `_` for `-`, and would read a client's copy as ours.
+_LOOK_ALIKE = "(?:x_fairlead[-_]|x-fairlead_).*"
+
+UPGRADE = "websocket"
+"""The one protocol to which connections are switched."""
+
 
 def early_mutation() -> TypedExtensionConfig:
     """What happens to a request's headers before anything reads them, the choice of the route included.
@@ -50,11 +56,13 @@ def early_mutation() -> TypedExtensionConfig:
     Headers that a client could forge go (Envoy's own ``x-envoy-*`` would steer retries and timeouts), and the
     normalised path without its query is copied to where the scope key is cut from.
     """
-    forged = HeaderMutationRemoveOnMatch(key_matcher=StringMatcher(prefix="x-envoy-"))
     mutations = [
-        HeaderMutation(remove_on_match=forged),
+        _remove(StringMatcher(prefix="x-envoy-")),
+        _remove(StringMatcher(safe_regex=RegexMatcher(regex=_LOOK_ALIKE))),
         *(HeaderMutation(remove=name) for name in _INTERNAL),
         _set(PATH_HEADER, "%PATH(NQ:PATH)%"),
+        # The codec leaves no other word than this one, but may leave it twice, which Envoy would not know.
+        _set("upgrade", UPGRADE, HeaderValueOptionHeaderAppendAction.OVERWRITE_IF_EXISTS),
     ]
     config = Any.pack(EarlyHeaderMutation(mutations=mutations))
     return TypedExtensionConfig(name="envoy.http.early_header_mutation.header_mutation", typed_config=config)
@@ -81,8 +89,14 @@ def router() -> Router:
     )
 
 
-def _set(name: str, value: str) -> HeaderMutation:
-    action = HeaderValueOptionHeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD
-    return HeaderMutation(
-        append=HeaderValueOption(header=HeaderValue(key=name, value=value), append_action=action)
-    )
+def _remove(names: StringMatcher) -> HeaderMutation:
+    return HeaderMutation(remove_on_match=HeaderMutationRemoveOnMatch(key_matcher=names))
+
+
+def _set(
+    name: str,
+    value: str,
+    action: HeaderValueOptionHeaderAppendAction = HeaderValueOptionHeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD,
+) -> HeaderMutation:
+    header = HeaderValue(key=name, value=value)
+    return HeaderMutation(append=HeaderValueOption(header=header, append_action=action))

@@ -41,6 +41,7 @@ from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import (
     DownstreamTlsContext,
     SdsSecretConfig,
 )
+from envoy_data_plane.envoy.type.matcher.v3 import RegexMatcher, StringMatcher
 from envoy_data_plane.google.protobuf import Any
 
 from xds_server.graph import Edge
@@ -49,7 +50,7 @@ from xds_server.snapshot import Resource
 
 from .access_log import compile_access_log
 from .encode import ads_source, encode_typed
-from .headers import early_mutation, internal_mutation, router
+from .headers import UPGRADE, early_mutation, internal_mutation, router
 from .local_reply import compile_local_reply
 from .names import (
     ACCESS,
@@ -113,7 +114,7 @@ def _connection_manager(edge: Edge, listener: ListenerSpec) -> HttpConnectionMan
         local_reply_config=compile_local_reply(),
         access_log=compile_access_log(),
         early_header_mutation_extensions=[early_mutation()],
-        upgrade_configs=[HttpConnectionManagerUpgradeConfig(upgrade_type="websocket")],
+        upgrade_configs=[HttpConnectionManagerUpgradeConfig(upgrade_type=UPGRADE)],
         # What the scope key, the membership check and the routes look at is one and the same normalised path.
         normalize_path=True,
         merge_slashes=True,
@@ -126,11 +127,15 @@ def _connection_manager(edge: Edge, listener: ListenerSpec) -> HttpConnectionMan
         request_headers_timeout=_seconds(spec.timeouts.headers),
         drain_timeout=_seconds(spec.timeouts.drain),
         common_http_protocol_options=HttpProtocolOptions(max_stream_duration=_seconds(spec.timeouts.total)),
-        http_protocol_options=Http1ProtocolOptions(),
+        # Envoy refuses an upgrade that it does not do before any filter, and only where there is a route: a stranger
+        # would learn which models exist. Without the header it is a request like any other.
+        http_protocol_options=Http1ProtocolOptions(ignore_http_11_upgrade=[_any_but(UPGRADE)]),
         http2_protocol_options=Http2ProtocolOptions(
             max_concurrent_streams=spec.limits.concurrent_streams,
             initial_stream_window_size=_STREAM_WINDOW,
             initial_connection_window_size=_CONNECTION_WINDOW,
+            # A malformed request ends its own stream, not those of others who share the connection.
+            override_stream_error_on_invalid_http_message=True,
         ),
         max_request_headers_kb=spec.limits.request_headers_kib,
     )
@@ -165,6 +170,12 @@ def _tls(secret: str) -> TransportSocket:
     )
     context = DownstreamTlsContext(common_tls_context=common)
     return TransportSocket(name="envoy.transport_sockets.tls", typed_config=Any.pack(context))
+
+
+def _any_but(word: str) -> StringMatcher:
+    # RE2 has no way to say `not`: the beginnings of the word, those that go on in another way, and what is longer.
+    others = [f"{word[:at]}(?:[^{letter}].*)?" for at, letter in enumerate(word)]
+    return StringMatcher(safe_regex=RegexMatcher(regex=f"(?i)(?:{'|'.join(others)}|{word}.+)"))
 
 
 def _seconds(value: float) -> timedelta:
