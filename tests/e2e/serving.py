@@ -43,7 +43,13 @@ class Serving:
 
     def start(self) -> None:
         """Start it, and wait until it has something to serve."""
-        command = [Path(sys.executable).with_name("fairlead"), "serve", self._folder, "--log-format", "json"]
+        command = [
+            str(Path(sys.executable).with_name("fairlead")),
+            "serve",
+            str(self._folder),
+            "--log-format",
+            "json",
+        ]
         ports = ["--xds", f"127.0.0.1:{self.xds_port}", "--admin", f"127.0.0.1:{self._admin_port}"]
         with self._log.open("ab") as output:
             self._process = subprocess.Popen([*command, *ports], stdout=output, stderr=subprocess.STDOUT)

@@ -11,7 +11,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from tests.e2e.conftest import Stack
+from tests.e2e.stack import Stack
 from tests.e2e.tokens import TestIssuer
 from tests.e2e.wire import Answer, Headers, Wire, ask, bearer
 

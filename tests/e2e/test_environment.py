@@ -7,7 +7,7 @@ from math import sqrt
 
 import pytest
 
-from tests.e2e.conftest import Stack
+from tests.e2e.stack import Stack
 from tests.e2e.wire import ask, bearer, pipeline, write_request
 from tests.e2e.world import SPLIT
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import random
+from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Stack
+from tests.e2e.stack import Stack
+from tests.e2e.tokens import TestIssuer
 from tests.e2e.wire import Answer, ask, bearer
 from tests.e2e.world import PARIS, VIRGINIA
 from xds_server.graph import Decision, explain
@@ -40,7 +42,7 @@ _QUERIES = """
 ?environment=production&environment=development ?b?environment=development
 """
 _ODDS = r". .. ..; %2e%2e x ..;x=1 .; %2E %2e%2e; a\.. \ "
-_CLAIMS = [
+_CLAIMS: list[dict[str, Any]] = [
     {"workspaces": ["acme", "lab", "beta"]},
     {"workspaces": ["acme"], "role": "admin", "team": {"unit": "ml"}},
     {
@@ -98,7 +100,7 @@ def test_explain_agrees_with_the_gateway(stack: Stack, gateway: str, seed: str) 
     assert outcomes >= {200, 400, 403, 404}, outcomes
 
 
-def _draw_claims(stack: Stack, chance: random.Random) -> tuple[object, dict[str, object]]:
+def _draw_claims(stack: Stack, chance: random.Random) -> tuple[TestIssuer, dict[str, Any]]:
     issuers = stack.issuers
     issuer = chance.choice([issuers.main] * 6 + [issuers.partner, issuers.remote, issuers.stranger])
     return issuer, issuer.claims(**chance.choice(_CLAIMS))

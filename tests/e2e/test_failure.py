@@ -8,8 +8,8 @@ from contextlib import suppress
 
 import pytest
 
-from tests.e2e.conftest import Stack
 from tests.e2e.http2 import Wire2
+from tests.e2e.stack import Stack
 from tests.e2e.wire import Answer, Wire, ask, bearer, write_request
 from tests.envoy_process import wait_until
 

@@ -9,8 +9,8 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from tests.e2e.conftest import Stack
 from tests.e2e.http2 import Wire2
+from tests.e2e.stack import Stack
 from tests.e2e.wire import Wire, ask, bearer, write_request
 
 pytestmark = pytest.mark.envoy

@@ -6,7 +6,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -132,12 +134,18 @@ def _fleet(ports: dict[str, int], issuer: TestIssuer) -> list[Manifest]:
     return [*gateways, manifest("Issuer", "live", issuer=issuer.issuer, audiences=[AUDIENCE], jwks=jwks)]
 
 
-def _model(
-    upstreams: Upstreams, name: str, *labels: str, workspace: str = "acme", **more: object
-) -> Manifest:
+def _model(upstreams: Upstreams, name: str, *labels: str, workspace: str = "acme", **more: Any) -> Manifest:
     """A model in production whose revisions are called like the upstreams that they lead to, all of one weight."""
     revisions = [revision(label, backend(PARIS, upstreams[label].address), weight=1) for label in labels]
-    return workload(name, workspace, {"production": revisions}, **more)  # type: ignore[arg-type]
+    return workload(name, workspace, {"production": revisions}, **more)
+
+
+def _lacks(envoy: EnvoyProcess, cluster: str) -> bool:
+    return cluster not in envoy.get("/clusters").text
+
+
+def _all_grew(counts: list[int], since: list[int]) -> bool:
+    return all(now > was for now, was in zip(counts, since, strict=True))
 
 
 def test_a_model_comes_changes_and_goes(fleet: Fleet) -> None:
@@ -192,14 +200,15 @@ def test_access_is_taken_away_on_an_open_connection(fleet: Fleet) -> None:
     before = fleet.updates("listener")
     with ExitStack() as open_:
         wires = [open_.enter_context(Wire(port)) for port in fleet.ports.values()]
-        for issuers, status in [(["live"], 200), ([], 403), (["live"], 200)]:
-            write(fleet.folder, "beta/workspace.yaml", [manifest("Workspace", "beta", issuers=issuers)])
-            fleet.settle()
-            wait_until(
-                lambda status=status: (
-                    {wire.ask("/beta/models/llama", headers=headers).status for wire in wires} == {status}
-                )  # type: ignore[misc]
-            )
+
+        def statuses() -> list[int]:
+            return [wire.ask("/beta/models/llama", headers=headers).status for wire in wires]
+
+        assert statuses() == [200, 200]
+        fleet.write("beta/workspace.yaml", manifest("Workspace", "beta", issuers=[]))
+        assert statuses() == [403, 403]
+        fleet.write("beta/workspace.yaml", manifest("Workspace", "beta", issuers=["live"]))
+        assert statuses() == [200, 200]
     assert fleet.updates("listener") == before
 
 
@@ -239,7 +248,7 @@ def test_new_keys_take_effect_on_an_open_connection(fleet: Fleet) -> None:
             (new.jwks(), 401, 200),
             (fleet.issuer.jwks(), 200, 401),
         ]:
-            fleet.save(lambda keys=keys: put(fleet.folder / "keys/jwks.json", keys))  # type: ignore[misc]
+            fleet.save(partial(put, fleet.folder / "keys/jwks.json", keys))
             assert (statuses(old_token), statuses(new_token)) == ({old_status}, {new_status})
     assert fleet.updates("listener") == before
 
@@ -287,9 +296,7 @@ def test_a_long_answer_outlives_its_revision(fleet: Fleet) -> None:
         fleet.write("acme/long.yaml", workload("long", "acme", {"production": [revision("new", new)]}))
         fleet.calm()
         for envoy in fleet.envoys.values():
-            wait_until(
-                lambda envoy=envoy: "acme/models/long/production/old" not in envoy.get("/clusters").text
-            )  # type: ignore[misc]
+            wait_until(partial(_lacks, envoy, "acme/models/long/production/old"))
         assert fleet.served("/acme/models/long") == {"two"}
         for _ in wires:
             fleet.upstreams["one"].feed(b"data: late\n\n")
@@ -337,7 +344,7 @@ def test_traffic_meets_no_error_while_revisions_come_and_go(fleet: Fleet) -> Non
         for at in range(1, _CHANGES + 1):
             sent = list(counts)
             fleet.write("acme/busy.yaml", model(at))
-            wait_until(lambda sent=sent: all(now > was for now, was in zip(counts, sent, strict=True)))  # type: ignore[misc]
+            wait_until(partial(_all_grew, counts, sent), "each client has had an answer")
     finally:
         ended.set()
         for each in clients:

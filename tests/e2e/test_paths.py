@@ -8,8 +8,8 @@ from collections import Counter
 
 import pytest
 
-from tests.e2e.conftest import Stack
 from tests.e2e.http2 import Wire2
+from tests.e2e.stack import Stack
 from tests.e2e.wire import Answer, Wire, ask, bearer, write_request
 
 pytestmark = pytest.mark.envoy

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e.conftest import Stack
+from tests.e2e.stack import Stack
 from tests.e2e.wire import ask, bearer
 from tests.e2e.world import PARIS, VIRGINIA
 

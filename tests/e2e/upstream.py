@@ -17,7 +17,7 @@ import json
 import socket
 import struct
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -180,12 +180,13 @@ async def _departure(reader: asyncio.StreamReader) -> None:
 
 async def _unless(event: asyncio.Future[None], work: Coroutine[Any, Any, Result]) -> Result:
     """The result of the work, unless the event fails first."""
-    working = asyncio.ensure_future(work)
-    await asyncio.wait({event, working}, return_when=asyncio.FIRST_COMPLETED)
+    working: asyncio.Future[Any] = asyncio.ensure_future(work)
+    await asyncio.wait([event, working], return_when=asyncio.FIRST_COMPLETED)
     if event.done():
         working.cancel()
         event.result()
-    return await working
+    done: Result = await working
+    return done
 
 
 # Headers and body of an upstream's own errors: what must come through untouched, and one that must not.
@@ -339,9 +340,6 @@ class Upstreams:
     def call(self, work: Coroutine[Any, Any, Result]) -> Result:
         """Run a coroutine where the servers run."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
-
-    def soon(self, work: Callable[[], None]) -> None:
-        self._loop.call_soon_threadsafe(work)
 
     async def _end(self) -> None:
         for each in self._known.values():
