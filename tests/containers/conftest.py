@@ -10,12 +10,13 @@ import pytest
 from testcontainers.core.config import ConnectionMode, testcontainers_config
 
 from tests.containers import images
-from tests.containers.engine import engine
+from tests.containers.engine import engine, running
 
 
 @pytest.fixture(scope="session")
 def client() -> Iterator[docker.DockerClient]:
     """A client of the engine, to which ``DOCKER_HOST`` leads from here on."""
+    borrowed = running() is not None
     with engine() as url, pytest.MonkeyPatch.context() as patch:
         patch.setenv("DOCKER_HOST", url)
         # Ryuk, which tidies up after testcontainers, is an image that would have to be pulled: everything
@@ -27,7 +28,8 @@ def client() -> Iterator[docker.DockerClient]:
         try:
             yield client
         finally:
-            images.forget(client)
+            if borrowed:  # an engine of our own is gone whole, and sooner
+                images.forget(client)
             client.close()
 
 
