@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.graph import world as w
 from xds_server.graph import Builder, Built
 from xds_server.policy import load
@@ -151,6 +153,15 @@ class TestDeclaredButBroken:
         built = world.build(files)
         assert [each.code for each in built.errors] == ["unknown-policy"]
         assert built.kept == {"acme"}
+
+    def test_a_hint_knows_what_was_declared_since(self) -> None:
+        world = w.World()
+        typo = w.model("llama", w.deployment(w.revision("v1", w.backend("eu-west-3")), policies=("eu-onyl",)))
+        files = {"fleet.yaml": FLEET, "acme.yaml": tenant("acme", typo)}
+        (before,) = world.build(files).errors
+        (after,) = world.build({**files, "b.yaml": w.write(w.places("eu-only", ("continent", "eu")))}).errors
+        assert before.hint == "declare it as a Policy of this workspace"
+        assert after.hint == "did you mean `eu-only`?"
 
     def test_a_file_that_cannot_be_read_may_declare_anything(self) -> None:
         builder = Builder()
@@ -308,3 +319,86 @@ class TestIdentity:
 
 
 ROOTS = w.ROOTS.encode()
+
+
+class TestSlip:
+    """A slip of the pen in an Environment takes nothing from the workspace that it keeps within bounds."""
+
+    BOUND = w.write(w.environment("production", "eu-only"))
+    ACME = w.write(
+        w.workspace("acme"),
+        w.places("eu-only", ("continent", "eu")),
+        w.model("llama", w.deployment(w.revision("v1", w.backend("eu-west-3"), w.backend("us-east-1")))),
+    )
+
+    def build(self, slip: str, *, cold: bool = False, **more: str) -> Built:
+        world = w.World()
+        files = {"fleet.yaml": FLEET, "acme.yaml": self.ACME, "bound.yaml": self.BOUND}
+        if not cold:
+            assert w.used(world.build(files).graph) == ["eu-west-3"]
+        return world.build({**files, "bound.yaml": slip, **more})
+
+    @pytest.mark.parametrize("workspace", ["acmee", "acm", "elsewhere"])
+    def test_in_its_workspace(self, workspace: str) -> None:
+        built = self.build(w.write(w.environment("production", "eu-only", within=workspace)))
+        assert w.used(built.graph) == ["eu-west-3"]
+        assert "acme" in built.kept
+        [told] = [each for each in built.errors if each.code == "unknown-workspace"]
+        assert told.workspaces == {"acme", workspace}
+        assert "did you mean `acme`?" in str(told)
+
+    def test_in_its_workspace_and_elsewhere(self) -> None:
+        slip = w.write(w.environment("production", "eu-only", within="acmee")).replace("spec", "speck")
+        built = self.build(slip)
+        assert w.used(built.graph) == ["eu-west-3"]
+
+    def test_in_its_workspace_from_the_start(self) -> None:
+        built = self.build(w.write(w.environment("production", "eu-only", within="acmee")), cold=True)
+        assert names(built) == {}
+
+    @pytest.mark.parametrize("name", ["prodution", "productoin", "productions"])
+    def test_in_its_name(self, name: str) -> None:
+        built = self.build(w.write(w.environment(name, "eu-only")))
+        assert w.used(built.graph) == ["eu-west-3"]
+        assert [each.code for each in built.errors] == ["misspelt-environment"]
+        assert names(self.build(w.write(w.environment(name, "eu-only")), cold=True)) == {}
+
+    def test_is_none_where_the_environment_is_used_or_the_other_declared(self) -> None:
+        both = w.write(w.environment("productions", "eu-only")), self.BOUND
+        assert not self.build("---\n".join(both)).errors
+        other = w.model("mistral", w.deployment(w.revision("v1", w.backend("eu-west-3")), to="productions"))
+        assert not self.build(both[0], **{"other.yaml": w.write(other)}).errors
+
+    def test_is_none_where_a_new_workspace_is_only_broken(self) -> None:
+        near = (
+            tenant("acme2").replace("issuers", "issuer")
+            + "---\n"
+            + w.write(w.environment("production", within="acme2"))
+        )
+        built = self.build("# nothing\n", **{"near.yaml": near})
+        assert built.kept == {"acme2"}
+
+    def test_stops_nobody_who_misses_nothing(self) -> None:
+        stray = w.write(w.environment("production", within="acmee"))
+        built = self.build(self.BOUND, **{"stray.yaml": stray})
+        assert built.kept == {"acmee"}
+
+
+class TestHardware:
+    def test_that_a_place_no_longer_has_is_out_of_what_is_kept(self) -> None:
+        place = {"country": "fr", "continent": "eu", "latitude": 48.8, "longitude": 2.3}
+        bound = w.flavors("fast", {"type": "gpu"})
+        backends = (w.backend("here", flavor="a100"), w.backend("there", flavor="a100"))
+        model = w.model("llama", w.deployment(w.revision("v1", *backends), policies=("fast",)))
+        gpu, cpu = ([{"name": "a100", "type": kind}] for kind in ("gpu", "cpu"))
+        acme = w.write(w.workspace("acme"), bound, model)
+
+        def fleet(flavors: list[w.Manifest]) -> str:
+            there = w.location("there", **{**place, "flavors": flavors})
+            return w.write(*w.FLEET, w.location("here", **{**place, "flavors": gpu}), there)
+
+        world = w.World()
+        assert w.used(world.build({"f.yaml": fleet(gpu), "acme.yaml": acme}).graph) == ["here", "there"]
+        built = world.build({"f.yaml": fleet(cpu), "acme.yaml": acme + "---\n" + BROKEN})
+        assert built.kept == {"acme"}
+        assert w.used(built.graph) == ["here"]

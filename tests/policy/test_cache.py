@@ -118,11 +118,13 @@ def test_an_emptied_file_of_unreadable_documents_concerns_everyone_too() -> None
 
 def test_a_draft_that_has_moved_knows_where_it_is_misspelt_keys_and_all() -> None:
     cache = LoadCache()
-    text = "apiVersion: fairlead/v1\nkind: Environment\nmetadata: {name: x, workspace: acme}\nspec: {policys: [a, b]}\n"
+    misspelt = _environment("b") + "spec: {policys: [a, b]}\n"
+    text = f"{_environment('a')}---\n{misspelt}"
     (before,) = load({"a.yaml": text}, {}, cache).broken
     (same,) = load({"a.yaml": text}, {}, cache).broken
-    (after,) = load({"a.yaml": "# one\n---\n" + text}, {}, cache).broken
+    (after,) = load({"a.yaml": "# one\n# two\n---\n" + text}, {}, cache).broken
     assert same is before
-    assert str(before.locate(("spec", "policies", 1))) == "a.yaml:4:21"
-    assert str(after.locate(("spec", "policies", 1))) == "a.yaml:6:21"
+    assert after.values is before.values
+    assert str(before.locate(("spec", "policies", 1))) == "a.yaml:8:21"
+    assert str(after.locate(("spec", "policies", 1))) == "a.yaml:11:21"
     assert load({"a.yaml": text.replace("policys", "policies")}, {}, cache).broken == ()
