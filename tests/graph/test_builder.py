@@ -331,12 +331,12 @@ class TestSlip:
         w.model("llama", w.deployment(w.revision("v1", w.backend("eu-west-3"), w.backend("us-east-1")))),
     )
 
-    def build(self, slip: str, *, cold: bool = False, **more: str) -> Built:
+    def build(self, slip: str, more: str = "", *, cold: bool = False) -> Built:
         world = w.World()
         files = {"fleet.yaml": FLEET, "acme.yaml": self.ACME, "bound.yaml": self.BOUND}
         if not cold:
             assert w.used(world.build(files).graph) == ["eu-west-3"]
-        return world.build({**files, "bound.yaml": slip, **more})
+        return world.build({**files, "bound.yaml": slip, **({"more.yaml": more} if more else {})})
 
     @pytest.mark.parametrize("workspace", ["acmee", "acm", "elsewhere"])
     def test_in_its_workspace(self, workspace: str) -> None:
@@ -344,7 +344,7 @@ class TestSlip:
         assert w.used(built.graph) == ["eu-west-3"]
         assert "acme" in built.kept
         [told] = [each for each in built.errors if each.code == "unknown-workspace"]
-        assert told.workspaces == {"acme", workspace}
+        assert told.workspaces == frozenset({"acme", workspace})
         assert "did you mean `acme`?" in str(told)
 
     def test_in_its_workspace_and_elsewhere(self) -> None:
@@ -367,7 +367,7 @@ class TestSlip:
         both = w.write(w.environment("productions", "eu-only")), self.BOUND
         assert not self.build("---\n".join(both)).errors
         other = w.model("mistral", w.deployment(w.revision("v1", w.backend("eu-west-3")), to="productions"))
-        assert not self.build(both[0], **{"other.yaml": w.write(other)}).errors
+        assert not self.build(both[0], w.write(other)).errors
 
     def test_is_none_where_a_new_workspace_is_only_broken(self) -> None:
         near = (
@@ -375,12 +375,12 @@ class TestSlip:
             + "---\n"
             + w.write(w.environment("production", within="acme2"))
         )
-        built = self.build("# nothing\n", **{"near.yaml": near})
+        built = self.build("# nothing\n", near)
         assert built.kept == {"acme2"}
 
     def test_stops_nobody_who_misses_nothing(self) -> None:
         stray = w.write(w.environment("production", within="acmee"))
-        built = self.build(self.BOUND, **{"stray.yaml": stray})
+        built = self.build(self.BOUND, stray)
         assert built.kept == {"acmee"}
 
 

@@ -18,10 +18,12 @@ from xds_server.policy import (
 )
 
 from .draft import check_draft
+from .endpoint import Backend
 from .fleet import Fleet, build_fleet
 from .graph import Graph, Tenant
 from .place import Place
 from .reference import Dangling, Declared
+from .stray import find_strays
 from .tenant import EndpointCache, TenantSource, build_tenant
 
 
@@ -71,19 +73,21 @@ class Builder:
         kept = set()
         faulty: list[Diagnostic] = []
         sources = _split(loaded)
+        strays = find_strays(sources, loaded.broken, previous)
+        losers = frozenset[str]().union(*strays.values())
         names = sources.keys() | (previous.tenants.keys() if previous is not None else set())
         for name in sorted(names):
             source = sources.get(name, TenantSource(None, (), (), ()))
             tenant, faults = self._build_tenant(name, source, fleet, loaded, moved)
             faulty += faults
-            if any(each.breaks(name) for each in (*loaded.diagnostics, *faults)):
+            if name in losers or any(each.breaks(name) for each in (*loaded.diagnostics, *faults)):
                 kept.add(name)
                 tenant = _keep(previous, name, fleet.places)
             if tenant is not None:
                 tenants[name] = tenant
         for draft in loaded.broken:
             faulty += check_draft(draft, sources, fleet)
-        found += _mistakes(faulty, loaded, fleet_kept)
+        found += [_widen(each, strays) for each in _mistakes(faulty, loaded, fleet_kept)]
         self._forget(sources.keys())
         self._graph = Graph(fleet.places, fleet.edges, fleet.authorities, tenants)
         return Built(self._graph, tuple(sorted(set(found))), frozenset(kept), fleet_kept)
@@ -125,6 +129,16 @@ def _mistakes(found: Iterable[Diagnostic], loaded: Loaded, fleet_kept: bool) -> 
     return [each for each in found if not (isinstance(each, Dangling) and declared.holds(each.target))]
 
 
+def _widen(found: Diagnostic, strays: Mapping[Diagnostic, frozenset[str]]) -> Diagnostic:
+    losers = strays.get(found)
+    if losers is None:
+        return found
+    meant = " or ".join(f"`{name}`" for name in sorted(losers))
+    workspaces = losers | (found.workspaces or frozenset())
+    hint = f"did you mean {meant}? Until this is mended, what runs there stays as it last was"
+    return replace(found, hint=hint, workspaces=workspaces)
+
+
 def _split(loaded: Loaded) -> dict[str, TenantSource]:
     parts: dict[str, dict[type, list[Manifest]]] = defaultdict(lambda: defaultdict(list))
     for manifest in loaded.manifests:
@@ -148,6 +162,19 @@ def _keep(previous: Graph | None, name: str, places: Mapping[str, Place]) -> Ten
     return None if tenant is None else restrict(tenant, places)
 
 
+def _relocate(backend: Backend, places: Mapping[str, Place]) -> Backend | None:
+    """The backend in its place as that is today; ``None`` if the place, or its hardware there, is gone."""
+    place = places.get(backend.place.name)
+    flavor = place.flavor(backend.flavor.name) if place is not None and backend.flavor is not None else None
+    if place is None or (flavor is None) is not (backend.flavor is None):
+        return None
+    return (
+        backend
+        if (place, flavor) == (backend.place, backend.flavor)
+        else replace(backend, place=place, flavor=flavor)
+    )
+
+
 def restrict(tenant: Tenant, places: Mapping[str, Place]) -> Tenant:
     """A kept tenant on today's map: backends whose place is gone, or is no longer allowed, are out (fail closed)."""
     endpoints = []
@@ -158,9 +185,9 @@ def restrict(tenant: Tenant, places: Mapping[str, Place]) -> Tenant:
             for revision in deployment.revisions:
                 allowed = []
                 for backend in revision.backends:
-                    place = places.get(backend.place.name)
-                    if place is not None and deployment.placement.admits(place, backend.flavor):
-                        allowed.append(backend if place == backend.place else replace(backend, place=place))
+                    today = _relocate(backend, places)
+                    if today is not None and deployment.placement.admits(today.place, today.flavor):
+                        allowed.append(today)
                 same = tuple(allowed) == revision.backends
                 revisions.append(revision if same else replace(revision, backends=tuple(allowed)))
             deployments.append(replace(deployment, revisions=tuple(revisions)))

@@ -14,6 +14,11 @@ from .place import Flavor, Place
 ASPECTS = ("location", "flavor")
 
 
+def environment_point(name: str) -> str:
+    """What people call the attachment point that an environment is."""
+    return f"environment {name}"
+
+
 @dataclass(frozen=True, slots=True)
 class Allowance:
     """One policy as a set: what it allows of one aspect.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from difflib import SequenceMatcher
 
 from xds_server.policy import (
     BUILT_IN_ENVIRONMENTS,
@@ -26,6 +27,9 @@ from .fleet import Fleet
 from .graph import Tenant
 from .reference import unknown_environment, unknown_issuer, unknown_policy, unknown_workspace
 from .workload import build_endpoint
+
+_A_SLIP = 0.9
+"""How alike two names must be for one to be the other misspelt: a letter or two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,7 @@ def build_tenant(
     found: list[Diagnostic] = []
     if source.workspace is not None:
         found += _check_workspace(source.workspace, source, fleet, environments)
+        found += _check_names(source, environments)
     workspace = source.workspace or _stand_in(source.manifests[0])
     if source.workspace is None:
         found += [unknown_workspace(manifest, workspace.name) for manifest in source.manifests]
@@ -145,3 +150,21 @@ def _check_workspace(
             fault(workspace, "nobody-trusted", ("spec", "issuers"), message, hint, severity=Severity.WARNING)
         )
     return found
+
+
+def _check_names(
+    source: TenantSource, environments: Mapping[str, Environment | None]
+) -> Iterator[Diagnostic]:
+    # `production` exists without being declared, so what a slip of the pen takes from it would not be missed.
+    used = {to.environment for each in source.workloads for to in each.spec.deployments}
+    undeclared = [name for name in used if name in environments and environments[name] is None]
+    for environment in source.environments:
+        for name in sorted(undeclared):
+            if (
+                environment.name not in used
+                and environment.spec.policies
+                and SequenceMatcher(None, environment.name, name).ratio() >= _A_SLIP
+            ):
+                message = f"nothing runs in it, while `{name}` is deployed to and has no policies"
+                hint = f"did you mean `{name}`? If not, declare that one too"
+                yield fault(environment, "misspelt-environment", ("metadata", "name"), message, hint)
