@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import Annotated, Final, NoReturn
 
@@ -12,6 +13,7 @@ from xds_server.cli import compilation, explanation, fleet, request, serving, to
 from xds_server.cli.outcome import FAILED, INTERRUPTED, USAGE, CommandError
 from xds_server.cli.terminal import complain, put
 
+TERMINATED: Final = 128 + signal.SIGTERM
 EPILOGUE: Final = """Exit codes: 0 it worked; 1 the work failed; 64 the command was used wrongly.
 
 Data goes to stdout, words to stderr. NO_COLOR switches colours off.
@@ -59,6 +61,8 @@ def run() -> NoReturn:
     A ``CommandError`` becomes an error and a hint on stderr and exit code 1. The code 2 with which Typer
     reports wrong usage becomes 64, as ``sysexits.h`` has it: 2 means something else to too many programs.
     """
+    if os.getpid() == 1:  # the kernel gives a container's first process no default: SIGTERM would be lost
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(TERMINATED))
     try:
         app()
     except CommandError as error:

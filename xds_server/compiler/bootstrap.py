@@ -105,7 +105,7 @@ _CLUSTER_STATS = tuple(
 
 def _control_plane(xds: tuple[str, int]) -> dict[str, Any]:
     # Keepalive finds a control plane that went away without a word; the stream is then opened anew.
-    keepalive = {"interval": "30s", "timeout": "5s"}
+    keepalive = {"interval": "10s", "timeout": "5s"}
     options = {"explicit_http_config": {"http2_protocol_options": {"connection_keepalive": keepalive}}}
     return {
         "name": CONTROL_PLANE,
