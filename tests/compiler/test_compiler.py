@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from threading import Event, Thread
+from typing import Any
+
+import pytest
 
 from tests.golden.folder import ROOTS
 from tests.graph import world as w
-from xds_server.compiler import Compiler, show
+from xds_server.compiler import Compiler, compiler, show
 from xds_server.graph import Graph
 from xds_server.snapshot import Audience, Catalogue, Resource, View, diff
 
@@ -171,6 +175,33 @@ class TestRegions:
         assert self.order(see(new)) == ["lab"]
         newer = fleet.compile(*BASE, w.model("llama", two_places()))
         assert self.order(see(newer)) == ["lab", "us-east-1"]
+
+    def test_two_catalogues_may_be_asked_for_one_at_the_same_time(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As when a node leaves while its region is compiled: that goes on, though nobody waits for it."""
+        fleet = Fleet()
+        older = fleet.compile(*w.FLEET, w.workspace(), w.model("llama"))
+        newer = fleet.compile(*w.FLEET, w.workspace(), w.model("llama"), w.model("mistral"))
+        done, plain = Event(), compiler._compile_regional
+
+        def see_newer() -> None:
+            see(newer)
+            done.set()
+
+        def compile_meanwhile(*args: Any) -> Any:
+            monkeypatch.setattr(compiler, "_compile_regional", plain)
+            threads[0].start()
+            done.wait(0.2)  # it must not be done before this is
+            return plain(*args)
+
+        threads = [Thread(target=see_newer)]
+        monkeypatch.setattr(compiler, "_compile_regional", compile_meanwhile)
+        assert len(list(see(older).names(CLUSTER))) == 1
+        threads[0].join()
+        assert len(list(see(newer).names(CLUSTER))) == 2
+        last = fleet.compile(*w.FLEET, w.workspace(), w.model("llama"))
+        assert list(see(last).names(CLUSTER)) == [LLAMA]
 
 
 class TestGateways:

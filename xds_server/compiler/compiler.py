@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from threading import Lock
 
 from xds_server.graph import Edge, Endpoint, Graph, Place
 from xds_server.snapshot import Catalogue, Layer, Resource, layer
@@ -32,6 +33,7 @@ class Compiler:
         self._generation = 0
         self._shared = EndpointIndex()
         self._regional: dict[str, tuple[Place | None, EndpointIndex]] = {}
+        self._compiling_region = Lock()
         self._fleet: tuple[object, Layer] = (None, {})
         self._gateways: dict[str, tuple[Edge, Layer]] = {}
 
@@ -62,10 +64,12 @@ class Compiler:
 
     def _compile_region(self, graph: Graph, endpoints: list[Endpoint], region: str) -> Layer:
         origin = graph.regions.get(region)
-        known = self._regional.get(region)
-        if known is None or known[0] != origin:  # a region that has moved orders everything anew
-            known = self._regional[region] = (origin, EndpointIndex())
-        return known[1].update(endpoints, lambda endpoint: _compile_regional(endpoint, origin))
+        # The server may have given up waiting for an older catalogue's region, which is still being compiled.
+        with self._compiling_region:
+            known = self._regional.get(region)
+            if known is None or known[0] != origin:  # a region that has moved orders everything anew
+                known = self._regional[region] = (origin, EndpointIndex())
+            return known[1].update(endpoints, lambda endpoint: _compile_regional(endpoint, origin))
 
 
 def _compile_shared(endpoint: Endpoint) -> Iterator[Resource]:
