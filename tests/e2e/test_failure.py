@@ -105,7 +105,9 @@ def test_a_model_that_says_nothing_is_given_up_in_time(stack: Stack, method: str
 
 
 def test_a_model_that_falls_silent_in_the_middle_is_given_up_too(stack: Stack) -> None:
+    """Long before the time that the whole may take."""
     model = stack.upstreams["silent"]
+    started = time.monotonic()
     with Wire(stack.ports.brisk) as wire:
         wire.send(write_request("/acme/models/silent/stream", headers=bearer(stack.acme)))
         assert wire.head()[0] == 200
@@ -113,20 +115,21 @@ def test_a_model_that_falls_silent_in_the_middle_is_given_up_too(stack: Stack) -
         assert wire.chunk() == b"data: 1\n\n"
         with pytest.raises((EOFError, ConnectionError, ValueError)):
             wire.chunk()
+    assert time.monotonic() - started < 4
 
 
 def test_no_request_lasts_for_ever(stack: Stack) -> None:
-    """Not even one that is never silent: the gateway's total is three seconds."""
+    """Not even one that is never silent: the gateway's total is five seconds."""
     model = stack.upstreams["silent"]
     started = time.monotonic()
     with Wire(stack.ports.brisk) as wire:
         wire.send(write_request("/acme/models/silent/stream", headers=bearer(stack.acme)))
         assert wire.head()[0] == 200
         with suppress(EOFError, ConnectionError, ValueError):
-            while time.monotonic() - started < 15:
+            while time.monotonic() - started < 20:
                 model.feed(b"data: 1\n\n")
                 assert wire.chunk() == b"data: 1\n\n"
-    assert 2 < time.monotonic() - started < 10
+    assert 4 < time.monotonic() - started < 15
 
 
 @pytest.mark.parametrize("sent", [b"GET /acme/models/llama HTTP/1.1\r\nHost: x\r\n", b""])

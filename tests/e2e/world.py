@@ -101,7 +101,7 @@ def _gateways(ports: Ports) -> list[Manifest]:
             listeners=[listener("run", ports.brisk)],
             paths={"encodedSlashes": "keep"},
             limits={"requestHeadersKiB": 8},
-            timeouts={"idle": "700ms", "headers": "1s", "total": "3s"},
+            timeouts={"idle": "700ms", "headers": "1s", "total": "5s"},
         ),
     ]
 
