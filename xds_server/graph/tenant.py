@@ -65,7 +65,7 @@ class EndpointCache:
         for workload in workloads:
             key = (workload.segment, workload.name)
             before = known.get(key)
-            if before is None or before[0] is not workload or not same or before[3]:
+            if before is None or before[0] is not workload or not same:
                 narrow = context.narrow(workload, loaded)
                 # What is said of a mistake may name others that the workload does not refer to.
                 if before is None or before[0] is not workload or before[1] != narrow or before[3]:
