@@ -133,3 +133,16 @@ def test_N7_an_unchanged_mapping_is_not_walked() -> None:
     shared = {C: Guarded({"a": cluster("a")})}
     assert not diff(View(1, (shared,)), View(2, (shared,)))
     assert not diff(View(1, ({**shared},)), View(2, ({**shared},)))
+
+
+def test_a_gateway_that_is_gone_keeps_its_own_while_all_else_follows() -> None:
+    audience = Audience("edge", "eu")
+    own = {"edge": layer([cluster("own")])}
+    older = Catalogue(1, shared=layer([cluster("a")]), gateways=own)
+    newer = Catalogue(2, shared=layer([cluster("a", "2")]), gateways={})
+    before = older.view(audience)
+    after = newer.view(audience, before)
+    assert after is not None
+    assert sorted(after.names(C)) == ["a", "own"]
+    assert after.get(C, "a") == cluster("a", "2")
+    assert after.generation == 2

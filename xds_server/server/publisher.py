@@ -66,7 +66,7 @@ class Publisher:
         self, catalogue: Catalogue, audience: Audience, before: View | None
     ) -> tuple[View, Diff | None] | None:
         def look() -> tuple[View, Diff | None] | None:
-            view = catalogue.view(audience)
+            view = catalogue.view(audience, before)
             if view is None:
                 return None
             return view, None if before is None else diff(before, view)
@@ -77,8 +77,8 @@ class Publisher:
             log.exception("cannot make a view; its nodes keep what they have", **audience._asdict())
             self._metrics.views_failed.inc()
             return None
-        if found is None and before is not None:
-            log.warning("gateway is gone; its nodes keep what they have", gateway=audience.gateway)
+        if before is not None and audience.gateway not in catalogue.gateways:
+            log.warning("gateway is gone; its nodes keep their listeners", gateway=audience.gateway)
         return found
 
     def _show(self, group: _Group, view: View, change: Diff | None) -> None:

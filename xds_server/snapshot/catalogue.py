@@ -64,12 +64,18 @@ class Catalogue:
                 counts[type_url] = counts.get(type_url, 0) + len(names)
         return counts
 
-    def view(self, audience: Audience) -> View | None:
-        """Return what an audience sees, always the same object; `None` when there is no such gateway."""
+    def view(self, audience: Audience, before: View | None = None) -> View | None:
+        """Return what an audience sees, always the same object; `None` when there is no such gateway.
+
+        With the view of an earlier catalogue as `before`, a gateway that has gone since keeps what was its own;
+        all else follows, lest its nodes go on letting in whom nobody trusts any more.
+        """
         known = self._views.get(audience)
         if known is not None:
             return known
         gateway = self.gateways.get(audience.gateway)
+        if gateway is None and before is not None:
+            _, gateway, _ = before.layers
         if gateway is None:
             return None
         view = View(self.generation, (self.shared, gateway, self.region(audience.region)))
