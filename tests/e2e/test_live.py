@@ -86,6 +86,13 @@ class Fleet:
             for answer in self.ask(path)
         }
 
+    def received(self, name: str) -> dict[str, int]:
+        """How often each kind of configuration was taken by an Envoy."""
+        stats = self.envoys[name].stats("update_success")
+        return {
+            key: value for key, value in stats.items() if "control-plane" not in key
+        }  # that one counts DNS
+
     def updates(self, prefix: str = "") -> dict[str, dict[str, int]]:
         """What has changed in each Envoy since it started, of listeners and clusters."""
         found = {}
@@ -256,13 +263,14 @@ def test_new_keys_take_effect_on_an_open_connection(fleet: Fleet) -> None:
 def test_a_killed_control_plane_stops_no_traffic_and_comes_back_unnoticed(fleet: Fleet) -> None:
     fleet.settle()
     fleet.calm()
-    before = fleet.updates()
+    before, received = fleet.updates(), fleet.received("delta")
     fleet.serving.kill()
     assert fleet.served("/acme/models/steady") == {"one"}
     fleet.serving.start()
     fleet.settle()
     assert fleet.served("/acme/models/steady") == {"one"}
     assert fleet.updates() == before
+    assert fleet.received("delta") == received  # what it already has is not sent again
 
 
 def test_what_changed_while_the_control_plane_was_away_is_made_up_for(fleet: Fleet) -> None:
@@ -285,8 +293,10 @@ def test_what_changed_while_the_control_plane_was_away_is_made_up_for(fleet: Fle
 
 def test_a_long_answer_outlives_its_revision(fleet: Fleet) -> None:
     """What streams goes on streaming when its revision, and then the cluster of it, is gone from the Envoy."""
-    old, new = (backend(PARIS, fleet.upstreams[name].address) for name in ("one", "two"))
-    fleet.write("acme/long.yaml", workload("long", "acme", {"production": [revision("old", old)]}))
+    upstreams = [fleet.upstreams["one"], fleet.upstreams["two"]]  # near the one Envoy and the other
+    old = [backend(place, each.address) for place, each in zip((PARIS, VIRGINIA), upstreams, strict=True)]
+    new = backend(PARIS, fleet.upstreams["beta"].address)
+    fleet.write("acme/long.yaml", workload("long", "acme", {"production": [revision("old", *old)]}))
     request = write_request("/acme/models/long/stream", headers=bearer(fleet.issuer.token("acme")))
     with ExitStack() as open_:
         wires = [open_.enter_context(Wire(port)) for port in fleet.ports.values()]
@@ -297,13 +307,12 @@ def test_a_long_answer_outlives_its_revision(fleet: Fleet) -> None:
         fleet.calm()
         for envoy in fleet.envoys.values():
             wait_until(partial(_lacks, envoy, "acme/models/long/production/old"))
-        assert fleet.served("/acme/models/long") == {"two"}
-        for _ in wires:
-            fleet.upstreams["one"].feed(b"data: late\n\n")
-        assert [wire.chunk() for wire in wires] == [b"data: late\n\n"] * 2
-        for _ in wires:
-            fleet.upstreams["one"].feed(None)
-        assert [wire.chunk() for wire in wires] == [b""] * 2
+        assert fleet.served("/acme/models/long") == {"beta"}
+        for wire, upstream in zip(wires, upstreams, strict=True):
+            upstream.feed(b"data: late\n\n")
+            assert wire.chunk() == b"data: late\n\n"
+            upstream.feed(None)
+            assert wire.chunk() == b""
     fleet.remove("acme/long.yaml")
 
 
