@@ -91,6 +91,16 @@ def test_validate_reports_every_mistake_with_its_place(inside: Run, broken: Path
     assert "\x1b[" not in done.stdout + done.stderr
 
 
+def test_validate_does_not_praise_what_holds_no_policies(inside: Run, tmp_path: Path) -> None:
+    empty, other = tmp_path / "empty", tmp_path / "notes.txt"
+    empty.mkdir()
+    other.write_text("kind: Model\n")
+    for path in (empty, other):
+        done = inside("validate", path)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert f"there are no policies in {path}" in done.stderr
+
+
 def test_validate_gives_a_list_of_objects_as_json(inside: Run, broken: Path) -> None:
     done = inside("validate", broken, "--format", "json")
     assert done.returncode == 1

@@ -306,7 +306,8 @@ def test_it_ends_when_envoy_ends(start: Start, policies: Policies) -> None:
     [envoy] = [child for child in children if Path(f"/proc/{child}/comm").read_text().startswith("envoy")]
     os.kill(envoy, signal.SIGKILL)
     assert up.end() == 1
-    assert f"Envoy of edge in eu-west-3 (pid {envoy}) ended with killed by SIGKILL" in up.words
+    assert f"Envoy of edge in eu-west-3 (pid {envoy}) was killed by SIGKILL" in up.words
+    assert '"request_id"' not in up.words
     for child in children:
         wait_for_end(child)
 

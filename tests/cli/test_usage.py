@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import pty
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,19 @@ from .conftest import FAIRLEAD, PATIENCE, Run
 
 HEAVY = ("envoy_data_plane", "grpc", "betterproto2", "yaml", "uvicorn", "httpx", "watchfiles")
 
+INTERRUPTED_LOADING = """
+import os, signal, sys
+from xds_server.cli import main
+
+class Interrupt:
+    def find_spec(self, name, *_):
+        if name == "xds_server.cli.app":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupt())
+main()
+"""
+
 
 def test_version_is_data(fairlead: Run) -> None:
     done = fairlead("--version")
@@ -25,6 +39,17 @@ def test_version_is_data(fairlead: Run) -> None:
 )
 def test_wrong_usage_exits_64(fairlead: Run, arguments: tuple[str]) -> None:
     assert fairlead(*arguments).returncode == 64
+
+
+def test_ctrl_c_while_the_commands_are_loaded_is_quiet(environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_LOADING],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=PATIENCE,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,16 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Run the command line and exit; the entry point that packaging installs as ``fairlead``."""
+    """Run the command line and exit; the entry point that packaging installs as ``fairlead``.
+
+    A Ctrl-C while the commands are still being loaded ends it without a word.
+    """
+    import signal
+
+    handler = signal.getsignal(signal.SIGINT)
+    if handler is signal.default_int_handler:  # not so where Ctrl-C is ignored, as behind nohup
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     from xds_server.cli.app import run
 
+    signal.signal(signal.SIGINT, handler)
     run()

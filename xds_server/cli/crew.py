@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from xds_server.cli.child import Child, ending
+from xds_server.cli.live import is_request
 from xds_server.cli.outcome import CommandError
 
 
@@ -39,7 +40,8 @@ class Crew:
 
 
 def failure(child: Child, code: int) -> CommandError:
-    """Say which child ended, how, and what its last words were."""
-    words = "\n".join(f"  {line}" for line in child.tail)
+    """Say which child ended, how, and what its last words were; requests that it logged are none."""
+    words = "\n".join(f"  {line}" for line in child.tail if not is_request(line))
     told = f"; its last words:\n{words}" if words else ", without a word"
-    return CommandError(f"{child.name} (pid {child.pid}) ended with {ending(code)}{told}")
+    how = f"ended with {ending(code)}" if code >= 0 else f"was {ending(code)}"
+    return CommandError(f"{child.name} (pid {child.pid}) {how}{told}")

@@ -48,6 +48,11 @@ def describe(request: dict[str, Any]) -> str:
     return f"{time} {what} → {_status(request)} in {request.get('duration_ms') or 0} ms  {giver}".rstrip()
 
 
+def is_request(line: str) -> bool:
+    """Tell whether a line of Envoy's output is one of its access log."""
+    return _request(line) is not None
+
+
 def _request(line: str) -> dict[str, Any] | None:
     if not line.startswith("{"):
         return None

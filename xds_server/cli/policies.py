@@ -81,6 +81,10 @@ def check(path: Path) -> Checked:
     from xds_server.policy import load
 
     text = open_source(path).read()
+    if not text.files and not text.problems:
+        raise CommandError(
+            f"there are no policies in {path}", "they are in files that end in .yaml, .yml or .json"
+        )
     loaded = load(text.files, text.attachments, unreadable=text.problems)
     return Checked(Builder().build(loaded), len(loaded.manifests))
 

@@ -54,7 +54,7 @@ def create(
     for name in workspace:
         if not WORKSPACE_NAME.fullmatch(name):
             raise typer.BadParameter(f"{name!r} is not a workspace name", param_hint="--workspace")
-    lifetime = seconds(ttl)
+    lifetime = seconds(ttl, "--ttl")
     claims = dict(_claim(text) for text in claim or ())
     made = issuer.open_issuer().token(
         workspace, subject=subject, ttl=lifetime, audience=audience, claims=claims

@@ -17,7 +17,7 @@ EXAMPLES: Final = """Examples:
 
   fairlead validate policies/quickstart
 
-  fairlead validate policies --format json | jq -r '.[].message'
+  fairlead validate policies/access --format json | jq -r '.[].message'
 """
 PolicyPath = Annotated[
     Path,
