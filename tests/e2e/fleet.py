@@ -18,4 +18,4 @@ def make_member(folder: Path, gateway: str, region: str, xds_port: int, variant:
         admin=("127.0.0.1", 0),
         variant=variant,
     )
-    return EnvoyProcess(bootstrap, folder / gateway)
+    return EnvoyProcess(bootstrap, folder / gateway, ["--file-flush-interval-msec", "100"])

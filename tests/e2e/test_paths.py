@@ -36,7 +36,6 @@ _FUZZED = 200
         ("/beta\\..\\acme/models/llama/v1", "/v1"),
         ("/acme/models/none/..;/llama/v1", "/v1"),
         ("/beta/..;x=1/acme/models/llama/v1", "/v1"),
-        ("/acme/models/llama/%2e%2e;/v1", "/..;/v1"),
         ("/acme/models/llama/a;/../v1;b=1", "/v1;b=1"),
         ("/acme/models/llama/...", "/..."),
         ("/acme/models/llama/v1.", "/v1."),
@@ -92,7 +91,9 @@ def _refused(answer: Answer, *codes: str) -> None:
         ("/acme;/models/llama", "FORBIDDEN"),
         ("/acme;beta/models/llama", "FORBIDDEN"),
         ("/acme/..;/beta/models/llama", "FORBIDDEN"),
-        ("/acme/%2e%2e;/beta/models/llama", "MODEL_NOT_FOUND"),
+        ("/acme/%2e%2e;/beta/models/llama", "BAD_REQUEST"),
+        ("/acme/models/llama/%2e%2e;/v1", "BAD_REQUEST"),
+        ("/acme/models/llama/v1/%2E%3Bx/y", "BAD_REQUEST"),
         ("/;/acme/models/llama", "FORBIDDEN"),
         ("/acme%20/models/llama", "FORBIDDEN"),
         ("/acme%09/models/llama", "FORBIDDEN"),
@@ -179,7 +180,7 @@ def test_a_gateway_can_keep_encoded_slashes(stack: Stack, sent: str, forwarded: 
 )
 def test_kept_slashes_separate_nothing(stack: Stack, path: str) -> None:
     with stack.upstreams.watch() as seen:
-        _refused(ask(stack.ports.brisk, path, headers=bearer(stack.acme)), "FORBIDDEN", "MODEL_NOT_FOUND")
+        _refused(ask(stack.ports.brisk, path, headers=bearer(stack.acme)))
     assert seen == []
 
 

@@ -32,6 +32,10 @@ class Ports:
         return cls(*(free_port() for _ in range(5)))
 
 
+CONNECTIONS = 40
+"""How many connections the brisk gateway takes on."""
+
+
 @dataclass(frozen=True)
 class Issuers:
     """Whom the world believes, and `stranger`, whom it does not."""
@@ -100,7 +104,7 @@ def _gateways(ports: Ports) -> list[Manifest]:
             "brisk",
             listeners=[listener("run", ports.brisk)],
             paths={"encodedSlashes": "keep"},
-            limits={"requestHeadersKiB": 8},
+            limits={"requestHeadersKiB": 8, "connections": CONNECTIONS},
             timeouts={"idle": "700ms", "headers": "1s", "total": "5s"},
         ),
     ]

@@ -375,7 +375,7 @@ class TestSlip:
             + "---\n"
             + w.write(w.environment("production", within="acme2"))
         )
-        built = self.build("# nothing\n", near)
+        built = self.build(tenant("elsewhere"), near)
         assert built.kept == {"acme2"}
 
     def test_stops_nobody_who_misses_nothing(self) -> None:

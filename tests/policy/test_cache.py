@@ -128,3 +128,14 @@ def test_a_draft_that_has_moved_knows_where_it_is_misspelt_keys_and_all() -> Non
     assert str(before.locate(("spec", "policies", 1))) == "a.yaml:8:21"
     assert str(after.locate(("spec", "policies", 1))) == "a.yaml:11:21"
     assert load({"a.yaml": text.replace("policys", "policies")}, {}, cache).broken == ()
+
+
+def test_comments_where_manifests_were_are_as_an_empty_file_however_often_saved() -> None:
+    cache = LoadCache()
+    load({"a.yaml": _environment("x"), "b.yaml": "# notes"}, {}, cache)
+    for text in ("# nothing", "---\n# still nothing"):
+        found = load({"a.yaml": text, "b.yaml": "# notes"}, {}, cache).diagnostics
+        assert [(each.code, each.position.file, each.breaks("acme")) for each in found] == [
+            ("empty-file", "a.yaml", True),
+            ("no-manifest", "b.yaml", False),
+        ]

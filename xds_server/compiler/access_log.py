@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from envoy_data_plane.envoy.config.accesslog.v3 import AccessLog
-from envoy_data_plane.envoy.config.core.v3 import SubstitutionFormatString
+from envoy_data_plane.envoy.config.core.v3 import DataSource, SubstitutionFormatString
 from envoy_data_plane.envoy.extensions.access_loggers.stream.v3 import StdoutAccessLog
+from envoy_data_plane.envoy.extensions.filters.common.set_filter_state.v3 import FilterStateValue
+from envoy_data_plane.envoy.extensions.filters.http.set_filter_state.v3 import Config
 from envoy_data_plane.google.protobuf import Any
 
 from .encode import struct
-from .names import (
-    ENVIRONMENT_HEADER,
-    ERROR_HEADER,
-    REVISION_HEADER,
-)
+from .names import ENVIRONMENT_HEADER, ERROR_HEADER, PATH_HEADER, PATH_STATE, REVISION_HEADER
 
 # No header that may hold a credential, and no query string: prompts end up there.
 _FIELDS = {
     "time": "%START_TIME%",
-    "request_id": "%REQ(X-REQUEST-ID)%",
+    "request_id": "%RESP(X-REQUEST-ID)%",
     "method": "%REQ(:METHOD)%",
-    "path": "%PATH(NQ:ORIG)%",
+    "path": f"%FILTER_STATE({PATH_STATE}:PLAIN)%",
     "protocol": "%PROTOCOL%",
     "status": "%RESPONSE_CODE%",
     "flags": "%RESPONSE_FLAGS%",
@@ -45,3 +43,10 @@ def compile_access_log() -> list[AccessLog]:
     return [
         AccessLog(name="envoy.access_loggers.stdout", typed_config=Any.pack(StdoutAccessLog(log_format=text)))
     ]
+
+
+def compile_path_note() -> Config:
+    """The filter that notes the path as the client asked for it, normalised: the route rewrites what the log sees."""
+    path = SubstitutionFormatString(text_format_source=DataSource(inline_string=f"%REQ({PATH_HEADER})%"))
+    value = FilterStateValue(object_key=PATH_STATE, factory_key="envoy.string", format_string=path)
+    return Config(on_request_headers=[value])

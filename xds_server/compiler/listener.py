@@ -48,7 +48,7 @@ from xds_server.graph import Edge
 from xds_server.policy import Listener as ListenerSpec
 from xds_server.snapshot import Resource
 
-from .access_log import compile_access_log
+from .access_log import compile_access_log, compile_path_note
 from .encode import ads_source, encode_typed
 from .headers import UPGRADE, early_mutation, internal_mutation, router
 from .local_reply import compile_local_reply
@@ -58,6 +58,7 @@ from .names import (
     CREDENTIALS,
     INTERNAL_HEADERS,
     MEMBERSHIP,
+    PATH_NOTE,
     REQUEST,
     ROUTER,
     name_certificate,
@@ -143,6 +144,7 @@ def _connection_manager(edge: Edge, listener: ListenerSpec) -> HttpConnectionMan
 
 def _filters(edge: Edge, listener: ListenerSpec) -> list[HttpFilter]:
     return [
+        _filter(PATH_NOTE, compile_path_note()),
         _discovered(CREDENTIALS, _RBAC),
         _discovered(AUTHENTICATION, _JWT),
         _discovered(MEMBERSHIP, _RBAC),

@@ -24,7 +24,7 @@ from envoy_data_plane.google.protobuf import Any
 from .authentication import MALFORMED_CREDENTIALS, MANY_CREDENTIALS, NO_ISSUER
 from .encode import struct
 from .names import ERROR_HEADER
-from .request import AMBIGUOUS_ENVIRONMENT, ENCODED_PARAMETER, OTHER_WORKSPACE, UNKNOWN_HOST
+from .request import AMBIGUOUS_ENVIRONMENT, DOT_SEGMENT, ENCODED_PARAMETER, OTHER_WORKSPACE, UNKNOWN_HOST
 
 _CONTENT_TYPE = "application/json; charset=utf-8"
 _RETRY_AFTER_SECONDS = "1"
@@ -105,6 +105,12 @@ _REPLIES = (
         400,
     ),
     _Reply(
+        _denied(DOT_SEGMENT),
+        "BAD_REQUEST",
+        "The path hides a dot segment behind ';' or an escaped character.",
+        400,
+    ),
+    _Reply(
         _denied(ENCODED_PARAMETER),
         "BAD_REQUEST",
         "Write the query parameter 'environment' without percent-encoding.",
@@ -154,7 +160,13 @@ _REPLIES = (
         retryable=True,
     ),
     _Reply(
-        ("UH", "UF", "UO", "NC", "URX", "UC", "UR", "LR", "LH", "UPE"),
+        ("UC", "UR", "UPE"),
+        "UPSTREAM_RESET",
+        "The model ended the connection before it had answered; it may have run the request.",
+        502,
+    ),
+    _Reply(
+        ("UH", "UF", "UO", "NC", "URX", "LR", "LH"),
         "UPSTREAM_UNAVAILABLE",
         _NO_BACKEND,
         503,

@@ -17,6 +17,7 @@ SECRET = "envoy.extensions.transport_sockets.tls.v3.Secret"  # noqa: S105 (a typ
 
 # HTTP filters, in the order in which they stand. Those that change with issuers and workspaces come over ECDS under
 # the same name; `ACCESS` is also the key of per-model configuration in routes.
+PATH_NOTE = "fairlead.path_note"
 CREDENTIALS = "fairlead.credentials"
 AUTHENTICATION = "fairlead.authentication"
 MEMBERSHIP = "fairlead.membership"
@@ -32,6 +33,9 @@ BACKEND_PREFIX = "fairlead.prefix"
 JWT_METADATA = "envoy.filters.http.jwt_authn"
 # Our namespace in endpoint metadata.
 ENDPOINT_METADATA = "fairlead"
+
+# Filter state: the path for the access log.
+PATH_STATE = "fairlead.path"
 
 # Headers.
 PATH_HEADER = "x-fairlead-path"  # internal: where the scope key is cut from

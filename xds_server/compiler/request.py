@@ -24,6 +24,7 @@ from . import cel
 from .membership import path_workspace
 
 AMBIGUOUS_ENVIRONMENT = "ambiguous-environment"
+DOT_SEGMENT = "dot-segment"
 ENCODED_PARAMETER = "encoded-parameter"
 OTHER_WORKSPACE = "other-workspace"
 UNKNOWN_HOST = "unknown-host"
@@ -33,12 +34,15 @@ _TWICE = r"[^?]*\?(?:.*&)?environment(?:=[^&]*)?&(?:.*&)?environment(?:[=&].*)?"
 # Envoy compares names undecoded, so `%65nvironment=development` would count as no environment here and as one at the
 # upstream. Kept to the letters of the word: Envoy refuses larger programs.
 _ENCODED = r"[^?]*\?(?:.*&)?[environmt]*%[67][0-9a-fA-F](?:[environmt]|%[67][0-9a-fA-F])*(?:[=&].*)?"
+# What is left of these once the path is normalised, some servers read as `..` and leave their path prefix by it.
+_DOTS = r"[^?]*/[.][.]?(?:;|%3[bB]|%2[fF]|%5[cC]).*"
 
 
 def compile_request_guard(edge: Edge, listener: Listener) -> RbacFilter:
     """The filter that denies ambiguous requests and, where the listener names its hosts, any other host."""
     policies = {
         AMBIGUOUS_ENVIRONMENT: _deny(_matches(":path", _TWICE)),
+        DOT_SEGMENT: _deny(_matches(":path", _DOTS)),
         ENCODED_PARAMETER: _deny(_matches(":path", _ENCODED)),
     }
     for header in sorted({name.lower() for name in edge.gateway.spec.workspace_headers}):

@@ -10,7 +10,7 @@ from .decision import Decision, Excluded, Hop, Refusal, Share
 from .endpoint import Deployment, Endpoint, Revision
 from .graph import Graph
 from .order import order_backends
-from .path import PathRefusedError, normalise_path, split_run_path
+from .path import PathRefusedError, hides_dots, normalise_path, split_run_path
 from .place import Place, measure_distance
 from .selection import list_selections
 
@@ -48,7 +48,7 @@ def explain(
     refusal = _check_access(graph, claims, path.split("/")[1])
     if claims is not None:
         decision = replace(decision, access="denied" if refusal else "allowed")
-    refusal = refusal or _check_query(query)
+    refusal = refusal or _check_path(path) or _check_query(query)
     if refusal is None and endpoint is None:
         refusal = Refusal(404, "MODEL_NOT_FOUND", "no model is declared at this path")
     if refusal is not None or endpoint is None:
@@ -85,6 +85,12 @@ def _check_access(graph: Graph, claims: Claims | None, workspace: str) -> Refusa
     if not is_member(graph, authority, claims, workspace):
         reason = f"issuer {authority.name} does not make the caller a member of workspace `{workspace}`"
         return Refusal(403, "FORBIDDEN", reason)
+    return None
+
+
+def _check_path(path: str) -> Refusal | None:
+    if hides_dots(path):
+        return Refusal(400, "BAD_REQUEST", "the path hides a dot segment behind `;` or an escaped character")
     return None
 
 

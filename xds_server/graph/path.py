@@ -16,6 +16,8 @@ _ESCAPE = re.compile("%([0-9a-fA-F]{2})")
 _PARAMETERS = re.compile(r"(?<=/)([.]{1,2});[^/]*")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
+_HIDDEN_DOTS = re.compile("/[.][.]?(?:;|%3b|%2f|%5c)", re.IGNORECASE)
+
 
 class PathRefusedError(ValueError):
     """Envoy answers such a path with 400."""
@@ -52,6 +54,11 @@ def normalise_path(path: str, *, keep_escaped_slashes: bool = False) -> str:
         if last:
             segments.append("")
     return _merge_slashes("/" + "/".join(segments))
+
+
+def hides_dots(path: str) -> bool:
+    """Whether a normalised path holds what another reader may take for a dot segment: the gateways refuse it."""
+    return _HIDDEN_DOTS.search(path) is not None
 
 
 def split_run_path(path: str) -> RunPath | None:

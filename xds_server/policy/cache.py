@@ -100,7 +100,8 @@ class LoadCache:
             else:
                 pieces[line, piece] = tuple(_entry(name, line, piece, each) for each in read_piece(piece))
         if not any(pieces.values()):
-            pieces[1, ""] = (_without_manifest(name),)
+            emptied = last is not None and _holders(last) != frozenset()
+            pieces[1, ""] = (_empty(name, last, self.warm) if emptied else _without_manifest(name),)
         return File.of(text, pieces)
 
 
@@ -132,11 +133,13 @@ def _diagnostics(document: Document, file: str, line: int) -> Iterable[Diagnosti
 
 
 def _empty(file: str, last: File | None, warm: bool) -> Entry:
-    """An empty file is a mistake, and concerns those who had manifests in it: a save may be half done.
+    """A file that is empty, or holds comments only where manifests were, is a mistake: a save may be half done.
+
+    It concerns those who had manifests in it.
 
     Before the first load nobody knows who had, so it concerns everyone.
     """
-    message = "the file is empty"
+    message = "the file is empty" if last is None else "the file holds no manifest any more"
     hint = "delete it if it is no longer wanted"
     concerned = _holders(last) if last is not None else frozenset()
     if not warm:

@@ -80,6 +80,11 @@ class Pipeline:
     async def _step(self, control_plane: ControlPlane) -> None:
         try:
             update = await asyncio.to_thread(self.refresh)
+        except OSError as error:
+            # A folder that is away is no fault of ours: its name says more than a traceback.
+            log.error("cannot read the policies; what is served stays as it is", reason=str(error))  # noqa: TRY400
+            control_plane.readiness.note("policies", f"cannot be read: {error}")
+            return
         except Exception as error:  # the next change is another chance, and what is served stays
             log.exception("cannot read or compile the policies; what is served stays as it is")
             control_plane.readiness.note("policies", f"{type(error).__name__}: {error}")
