@@ -13,6 +13,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -252,6 +253,11 @@ def test_killed_for_good_it_takes_its_children_along(start: Start, policies: Pol
         wait_for_end(child)
 
 
+def _take_terminal(descriptor: int) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests may ignore it, as nohup does
+    os.login_tty(descriptor)
+
+
 @pytest.mark.envoy
 @pytest.mark.parametrize("how", ["ctrl-c", "close"])
 def test_on_a_terminal_ctrl_c_and_closing_it_leave_nothing(
@@ -265,7 +271,7 @@ def test_on_a_terminal_ctrl_c_and_closing_it_leave_nothing(
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
-        preexec_fn=lambda: os.login_tty(theirs),  # noqa: PLW1509 - this process has one thread
+        preexec_fn=partial(_take_terminal, theirs),  # noqa: PLW1509 - this process has one thread
     )
     os.close(theirs)
     shown = b""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from structlog.testing import capture_logs
+
 from xds_server.server.metrics import Metrics
 from xds_server.server.publisher import Publisher
 from xds_server.snapshot import Audience, Catalogue, Diff, Resource, View, layer
@@ -38,3 +40,13 @@ async def test_a_gateway_that_never_was_is_shown_nothing() -> None:
     assert not await publisher.attach(reader, EDGE)
     await publisher.publish(catalogue(2, "new"))
     assert reader.seen == []
+
+
+async def test_nodes_that_came_before_the_first_catalogue_are_told_of_when_it_lacks_their_gateway() -> None:
+    publisher, reader = Publisher(Metrics()), Reader()
+    assert not await publisher.attach(reader, EDGE)
+    with capture_logs() as logs:
+        await publisher.publish(catalogue(1, "old", "other"))
+        await publisher.publish(catalogue(2, "new", "other"))
+    [warning] = [each for each in logs if each["log_level"] == "warning"]
+    assert (warning["gateway"], warning["known_gateways"]) == ("edge", ["other"])

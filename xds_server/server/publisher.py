@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Protocol
@@ -28,6 +29,18 @@ class _Group:
     readers: set[Reader] = field(default_factory=set)
 
 
+def _warn_of_strangers(waiting: Iterable[Audience], catalogue: Catalogue) -> None:
+    # Those who come later are told of when they come.
+    for audience in waiting:
+        if audience.gateway not in catalogue.gateways:
+            log.warning(
+                "waiting nodes name a gateway that is not declared; nothing is sent to them",
+                gateway=audience.gateway,
+                region=audience.region,
+                known_gateways=sorted(catalogue.gateways),
+            )
+
+
 class Publisher:
     """Holds the current catalogue, and shows each reader its audience's view of it.
 
@@ -47,6 +60,8 @@ class Publisher:
             started = perf_counter()
             fresh = {}
             tried = dict(self._groups)
+            if self.catalogue is None:
+                _warn_of_strangers(tried, catalogue)
             for audience, group in tried.items():
                 found = await self._look(catalogue, audience, group.view)
                 if found is not None:
