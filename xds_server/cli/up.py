@@ -28,6 +28,8 @@ EXAMPLES: Final = """Examples:
   fairlead up policies/quickstart --region us-east-1
 """
 ANSWER_SECONDS: Final = 30.0
+FAR_ANSWER_SECONDS: Final = 5.0
+"""How long to wait where no backend is on this machine, so that there may well be none to answer."""
 STOP_SECONDS: Final = 5.0
 WORKERS: Final = 2
 """Envoy's worker threads: enough for one person, on however large a machine."""
@@ -145,7 +147,10 @@ async def _start_envoy(plan: Plan, xds_port: int, log: LiveLog) -> Child:
 
 
 async def _await_trial(plan: Plan) -> str | None:
-    return None if plan.trial is None else await await_answer(plan.trial, ANSWER_SECONDS)
+    if plan.trial is None:
+        return None
+    here = plan.samples or plan.served
+    return await await_answer(plan.trial, ANSWER_SECONDS if here else FAR_ANSWER_SECONDS)
 
 
 def _announce(plan: Plan, reason: str | None) -> None:
