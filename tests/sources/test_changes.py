@@ -9,10 +9,12 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from xds_server.sources import FolderSource
+from xds_server.sources.watch import Watch
 
 _PATIENCE = 20.0
 
@@ -29,7 +31,9 @@ class Follower:
     def __init__(self, source: FolderSource) -> None:
         self.source = source
         self.files: dict[str, str] = {}
+        self.names: dict[str, str] = {}
         self.reads = 0
+        self.failures = 0
         self._changed = asyncio.Condition()
 
     async def follow(self) -> None:
@@ -46,20 +50,31 @@ class Follower:
             text = await asyncio.to_thread(self.source.read)
         except OSError:
             text = None
+            self.failures += 1
         async with self._changed:
             self.reads += 1
             if text is not None:
+                self.names = dict(text.files)
                 self.files = {os.path.basename(name): content for name, content in text.files.items()}
             self._changed.notify_all()
 
     async def sees(self, **files: str) -> None:
         wanted = {f"{name}.yaml": content for name, content in files.items()}
+        await self._waits(lambda: self.files == wanted)
+
+    async def sees_named(self, wanted: dict[str, str]) -> None:
+        await self._waits(lambda: self.names == wanted)
+
+    async def fails(self) -> None:
+        await self._waits(lambda: self.failures > 0)
+
+    async def _waits(self, holds: Callable[[], bool]) -> None:
         async with self._changed:
-            await asyncio.wait_for(self._changed.wait_for(lambda: self.files == wanted), _PATIENCE)
+            await asyncio.wait_for(self._changed.wait_for(holds), _PATIENCE)
 
 
 @asynccontextmanager
-async def _following(path: Path) -> AsyncIterator[Follower]:
+async def _following(path: str | Path) -> AsyncIterator[Follower]:
     follower = Follower(FolderSource(path))
     task = asyncio.create_task(follower.follow())
     watching = asyncio.create_task(_until(lambda: follower.source.watched))
@@ -106,6 +121,73 @@ async def test_a_file_is_saved(tmp_path: Path, save: Callable[[Path, str], objec
         for turn in range(1, 6):
             save(path, str(turn))
             await follower.sees(a=str(turn))
+
+
+# How a folder may be given, and what its files are called then: the folder as given, and the path inside it.
+_FOLDERS = {"p": "p/", "./p/": "p/", "p/../p": "p/../p/", ".": "./", "../p": "../p/", "": "{}/"}
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with a folder p in it and another beside it."""
+    for folder in ("here/p", "p"):
+        (tmp_path / folder).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "here"
+
+
+@pytest.mark.parametrize("given", _FOLDERS)
+async def test_names_stay_as_given_in_a_folder(here: Path, given: str) -> None:
+    root = given or str(here / "p")
+    start = _FOLDERS[given].format(root)
+    path = Path(root, "a.yaml")
+    path.write_text("0")
+    async with _following(root) as follower:
+        await follower.sees_named({f"{start}a.yaml": "0"})
+        with path.open("a") as file:
+            file.write("1")
+        await follower.sees_named({f"{start}a.yaml": "01"})
+        _replace(path, "2")
+        await follower.sees_named({f"{start}a.yaml": "2"})
+        Path(root, "b.yaml").write_text("b")
+        await follower.sees_named({f"{start}a.yaml": "2", f"{start}b.yaml": "b"})
+        path.unlink()
+        await follower.sees_named({f"{start}b.yaml": "b"})
+        Path(root, "sub").mkdir()
+        Path(root, "sub/c.yaml").write_text("c")
+        await follower.sees_named({f"{start}b.yaml": "b", f"{start}sub/c.yaml": "c"})
+        Path(root, "sub/c.yaml").write_text("d")
+        await follower.sees_named({f"{start}b.yaml": "b", f"{start}sub/c.yaml": "d"})
+        assert follower.names == FolderSource(root).read().files
+
+
+@pytest.mark.parametrize("given", ["p/a.yaml", "./p/a.yaml", "../p/a.yaml", "a.yaml", "./a.yaml", ""])
+async def test_names_stay_as_given_for_a_single_file(here: Path, given: str) -> None:
+    path = Path(given or here / "a.yaml")
+    path.write_text("0")
+    async with _following(given or path) as follower:
+        await follower.sees_named({str(path): "0"})
+        with path.open("a") as file:
+            file.write("1")
+        await follower.sees_named({str(path): "01"})
+        _replace(path, "2")
+        await follower.sees_named({str(path): "2"})
+        path.with_name("b.yaml").write_text("b")
+        path.with_name("ca.pem").write_text("pem")
+        path.unlink()
+        path.write_text("3")
+        await follower.sees_named({str(path): "3"})
+        text = follower.source.read()
+        assert text.attachments == {str(path.with_name("ca.pem")): b"pem"}
+        assert text == FolderSource(path).read()
+
+
+async def test_a_single_file_that_is_deleted_is_missed(here: Path) -> None:
+    Path("a.yaml").write_text("1")
+    async with _following("a.yaml") as follower:
+        await follower.sees(a="1")
+        Path("a.yaml").unlink()
+        await follower.fails()
 
 
 async def test_files_come_move_and_go(tmp_path: Path) -> None:
@@ -182,6 +264,62 @@ async def test_the_folder_goes_away_and_comes_back(tmp_path: Path) -> None:
         await follower.sees(a="3")
 
 
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder)
+
+
+def _move_away(folder: Path) -> None:
+    folder.rename(folder.with_name("away"))
+
+
+@pytest.mark.parametrize("name", ["set", "set/a.yaml"])
+@pytest.mark.parametrize("take", [_remove, _move_away])
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_a_folder_further_up_is_replaced(
+    tmp_path: Path, name: str, take: Callable[[Path], None], at_once: bool
+) -> None:
+    path = tmp_path / "far/up/set/a.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text("1")
+    async with _following(tmp_path / "far/up" / name) as follower:
+        await follower.sees(a="1")
+        take(tmp_path / "far")
+        if not at_once:
+            await follower.fails()
+        path.parent.mkdir(parents=True)
+        path.write_text("2")
+        await follower.sees(a="2")
+        # Not found by chance while the watches are renewed: each later change is told of, too.
+        for content in "3456":
+            path.write_text(content)
+            await follower.sees(a=content)
+
+
+async def test_a_sweep_that_finds_something_has_the_watches_renewed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Path] = []
+
+    class Counted(Watch):
+        def __init__(self, wish: Any, loop: asyncio.AbstractEventLoop) -> None:
+            super().__init__(wish, loop)
+            made.append(wish.folder)
+            if len(made) <= 2:
+                self.stop()  # as if the kernel had lost it
+
+    monkeypatch.setattr("xds_server.sources.watch.Watch", Counted)
+    monkeypatch.setattr("xds_server.sources.watch.PULSE", 1000.0)
+    monkeypatch.setattr("xds_server.sources.folder.SWEEP", 0.05)
+    async with _following(tmp_path) as follower:
+        # The first may still be found by the look at the beginning, the second by a sweep only.
+        for content in "12":
+            (tmp_path / "a.yaml").write_text(content)
+            await follower.sees(a=content)
+        async with asyncio.timeout(_PATIENCE):
+            await _until(lambda: len(made) >= 4)
+        assert made[2:4] == made[:2] == [tmp_path.parent, tmp_path]
+
+
 async def test_a_single_file(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     path.write_text("1")
@@ -223,6 +361,9 @@ async def test_what_the_kernel_does_not_tell_is_found_by_looking(
 ) -> None:
     class Deaf:
         def __init__(self, path: Path, report: object) -> None:
+            pass
+
+        def doubt(self) -> None:
             pass
 
         def stop(self) -> None:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from xds_server.sources.burst import Burst
-from xds_server.sources.naming import is_hidden, is_swapped, may_count
+from xds_server.sources.naming import ATTACHMENT_ENDINGS, is_hidden, is_swapped, may_count
 from xds_server.sources.shelf import Shelf
 from xds_server.sources.text import SourceText
 from xds_server.sources.watch import Watches
@@ -30,7 +30,8 @@ class FolderSource:
 
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
-        self._folder = self._path if self._path.is_dir() else self._path.parent
+        self._single = not self._path.is_dir()
+        self._folder = self._path.parent if self._single else self._path
         self._shelf = Shelf(self._path)
         self._reading = threading.Lock()
         self._noting = threading.Lock()
@@ -70,7 +71,7 @@ class FolderSource:
                 burst.signal(urgent=not self._lacks(paths or set()))
 
         watches = Watches(self._path, report)
-        sweep = asyncio.create_task(self._sweep(burst))
+        sweep = asyncio.create_task(self._sweep(burst, watches))
         try:
             self.watched = True
             if await asyncio.to_thread(self._differs):
@@ -83,9 +84,9 @@ class FolderSource:
             watches.stop()
 
     def _note(self, paths: set[str] | None) -> bool:
-        """Remember what the kernel says has changed, None for anything; True when it concerns us."""
+        """Remember which paths inside the folder have changed, None for anything; True when it concerns us."""
         meanings = {path: self._meaning(path) for path in paths} if paths is not None else {"": _ANYTHING}
-        changed = {path for path, meaning in meanings.items() if meaning == _FILE}
+        changed = {self._named(path) for path, meaning in meanings.items() if meaning == _FILE}
         with self._noting:
             if _ANYTHING in meanings.values():
                 self._stale = None
@@ -95,26 +96,32 @@ class FolderSource:
 
     def _lacks(self, paths: set[str]) -> bool:
         """Whether a file is gone. Some editors save by moving it away first, so it may be back in a moment."""
-        return any(not os.path.lexists(path) and self._meaning(path) == _FILE for path in paths)
+        return any(self._meaning(path) == _FILE and not os.path.lexists(self._named(path)) for path in paths)
+
+    def _named(self, path: str) -> str:
+        """The name under which a path inside the folder is read: the very one, or it would be read twice."""
+        return str(self._folder / path) if self._single else os.path.join(self._path, path)
 
     def _meaning(self, path: str) -> str:
-        """What it means that a path has changed."""
-        folders, name = os.path.split(os.path.relpath(path, self._folder))
+        """What it means that a path inside the folder has changed."""
+        folders, name = os.path.split(path)
         if is_swapped(name):
             return _ANYTHING
         if is_hidden(name) or any(is_hidden(each) for each in folders.split(os.sep) if each):
             return _NOTHING
         if may_count(name):
-            return _FILE
+            beside = self._single and name != self._path.name
+            return _NOTHING if beside and not name.endswith(ATTACHMENT_ENDINGS) else _FILE
         # A folder, or something that is gone and may have been one.
-        return _ANYTHING if "." not in name or os.path.isdir(path) else _NOTHING
+        return _ANYTHING if "." not in name or os.path.isdir(self._named(path)) else _NOTHING
 
-    async def _sweep(self, burst: Burst) -> None:
+    async def _sweep(self, burst: Burst, watches: Watches) -> None:
         while True:
             await asyncio.sleep(SWEEP)
             if not await asyncio.to_thread(self._is_current):
                 self._stale = None
                 burst.signal()
+                watches.doubt()
 
     def _differs(self) -> bool:
         """Read everything; True when something is different from what was read last."""

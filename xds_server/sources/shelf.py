@@ -63,14 +63,16 @@ class Shelf:
         ) != len(self._items)
 
     def refresh(self, paths: Iterable[str]) -> None:
-        """Look at these files only, each a path below the root."""
-        folder = self._root if self._root.is_dir() else self._root.parent
+        """Look at these files only, each named as `refresh_all` would. Raises OSError as that does."""
+        single = not stat.S_ISDIR(os.stat(self._root).st_mode)
+        folder = self._root.parent if single else self._root
         real = os.path.realpath(folder)
         for path in paths:
             before = self._drop(path)
-            within = os.path.relpath(os.path.dirname(path), folder)
+            beside = os.path.dirname(path) or os.curdir
+            within = os.path.relpath(beside, folder)
             # A path through a linked folder is not one that `refresh_all` would have come by.
-            if os.path.realpath(os.path.dirname(path)) == os.path.normpath(os.path.join(real, within)):
+            if os.path.realpath(beside) == os.path.normpath(os.path.join(real, within)):
                 self._put(path, real, before)
 
     def is_current(self) -> bool:
