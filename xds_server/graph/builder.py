@@ -139,13 +139,17 @@ def _widen(found: Diagnostic, strays: Mapping[Diagnostic, frozenset[str]]) -> Di
     return replace(found, hint=hint, workspaces=workspaces)
 
 
+_PARTS: dict[str, type[Manifest]] = {Environment.kind: Environment, Policy.kind: Policy}
+
+
 def _split(loaded: Loaded) -> dict[str, TenantSource]:
     parts: dict[str, dict[type, list[Manifest]]] = defaultdict(lambda: defaultdict(list))
     for manifest in loaded.manifests:
-        for kind in (Workspace, Environment, Policy, Workload):
-            if isinstance(manifest, kind):
-                owner = manifest.name if kind is Workspace else manifest.workspace
-                parts[str(owner)][kind].append(manifest)
+        if manifest.kind == Workspace.kind:
+            parts[manifest.name][Workspace].append(manifest)
+        elif manifest.kind not in FLEET_KINDS:
+            part = _PARTS.get(manifest.kind, Workload)
+            parts[str(manifest.workspace)][part].append(manifest)
     return {
         name: TenantSource(
             workspace=next(iter(kinds[Workspace]), None),  # type: ignore[arg-type]

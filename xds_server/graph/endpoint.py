@@ -107,11 +107,11 @@ class Endpoint:
     rules: tuple[ClaimRule, ...]
     deployments: tuple[Deployment, ...]
     origin: str = field(compare=False)
+    path: str = field(init=False, compare=False)
+    """The endpoint's path without the leading slash: its identity. Kept, since every step sorts and looks up by it."""
 
-    @property
-    def path(self) -> str:
-        """The endpoint's path without the leading slash: its identity."""
-        return f"{self.workspace}/{self.segment}/{self.name}"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", f"{self.workspace}/{self.segment}/{self.name}")
 
     def deployment(self, environment: str) -> Deployment | None:
         """The deployment in an environment, or ``None``."""
