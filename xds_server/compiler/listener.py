@@ -1,8 +1,8 @@
 """Listeners: one per gateway listener, each a connection manager with the filters in their one right order.
 
-Credentials → authentication → membership → request guard → access → router. What changes with issuers and workspaces
-comes over ECDS, so that a new issuer or key drains no listener. Nothing that protects by route may stand before the
-route is known.
+Path note → credentials → authentication → membership → request guard → access → router. What changes with issuers
+and workspaces comes over ECDS, so that a new issuer or key drains no listener. Nothing that protects by route may stand
+before the route is known.
 """
 
 from __future__ import annotations
