@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
+import sys
 import threading
 from collections.abc import Coroutine
 from contextlib import suppress
@@ -17,6 +19,7 @@ from xds_server.sources import FolderSource
 
 Result = TypeVar("Result")
 GRACE = 0.5
+PATIENCE = 30
 
 
 class _Noting(Pipeline):
@@ -98,4 +101,15 @@ class ControlRoom:
         return nodes <= there
 
     def _call(self, work: Coroutine[Any, Any, Result]) -> Result:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result(PATIENCE)
+        except TimeoutError:
+            self._show_tasks()
+            raise
+
+    def _show_tasks(self) -> None:
+        """Say what the control plane is waiting for."""
+        for task in asyncio.all_tasks(self._loop):
+            task.print_stack()
+        faulthandler.dump_traceback(sys.__stderr__)

@@ -17,8 +17,8 @@ import pytest
 import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tests.server.conftest import Publish
-from tests.server.raw_client import RawClient
+from tests.xds.conftest import Publish
+from tests.xds.raw_client import RawClient
 from xds_server.protocol import types as t
 from xds_server.server import ControlPlane, PortTaken, configure
 from xds_server.server.port import bind, split

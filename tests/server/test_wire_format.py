@@ -86,7 +86,7 @@ def test_requests_are_read() -> None:
     delta.resource_names_unsubscribe.append("c")
     delta.initial_resource_versions["a"] = "1"
     request = decode_delta(delta.SerializeToString())
-    assert request.node == Node("n", "edge", "eu", "envoy 1.40.0")
+    assert request.node == Node("n", "edge", "eu", "envoy 1.40.0", release=(1, 40))
     assert (request.subscribe, request.unsubscribe) == (("a", "b"), ("c",))
     assert request.initial_versions == {"a": "1"}
     assert (request.nonce, request.error) == ("7", None)

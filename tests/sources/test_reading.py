@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -162,24 +164,24 @@ def test_what_cannot_be_read_is_a_problem(tmp_path: Path) -> None:
     }
 
 
+_READ_AS_NOBODY = """
+import json, os, sys
+from xds_server.sources import FolderSource
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setuid(int(sys.argv[2]))
+problems = FolderSource(sys.argv[1]).read().problems
+print(json.dumps(sorted(os.path.basename(name) for name in problems)))
+"""
+
+
 def _read_as_nobody(folder: Path) -> list[str]:
-    """The names that cannot be read, found by a child without root's rights, where this process has them."""
-    ours, theirs = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            if os.geteuid() == 0:
-                os.setgroups([])
-                os.setuid(_NOBODY)
-            names = sorted(os.path.basename(name) for name in FolderSource(folder).read().problems)
-            os.write(theirs, json.dumps(names).encode())
-        finally:
-            os._exit(0)
-    os.close(theirs)
-    with os.fdopen(ours) as pipe:
-        said = pipe.read()
-    os.waitpid(child, 0)
-    names: list[str] = json.loads(said)
+    """The names that cannot be read, found by a process without root's rights, where this one has them.
+
+    A process of its own, not a fork: this one has the threads of gRPC and of other tests.
+    """
+    command = [sys.executable, "-c", _READ_AS_NOBODY, str(folder), str(_NOBODY)]
+    names: list[str] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     return names
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from xds_server.protocol.refusal import Refusal
 from xds_server.snapshot import Resource
@@ -21,6 +22,12 @@ class Node:
     """`locality.region`."""
     agent: str = ""
     """Its program and version, for people: `envoy 1.40.0`."""
+    release: tuple[int, int] | None = None
+    """Envoy's major and minor version, if it is an Envoy and says so (`user_agent_build_version`)."""
+    metadata: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """As JSON."""
+    features: frozenset[str] = frozenset()
+    """`client_features`: https://www.envoyproxy.io/docs/envoy/latest/api/client_features"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 from uuid import uuid4
 
 import grpc
@@ -18,7 +18,7 @@ from xds_server.server.metrics import Metrics, label
 from xds_server.server.nodes import NodeStatus
 from xds_server.server.publisher import Publisher
 from xds_server.server.wire_format import Encoder, MalformedRequestError, decode_delta, decode_sotw
-from xds_server.snapshot import Audience, Diff, View
+from xds_server.snapshot import Audience, Dialect, Diff, Identity, Transport, View
 
 log = structlog.get_logger("fairlead.xds")
 
@@ -43,7 +43,7 @@ class Sink(Protocol):
 class Variant:
     """The parts in which delta and state of the world differ here."""
 
-    name: str
+    name: Literal["delta", "sotw"]
     decode: Callable[[bytes], Request]
     encode: Callable[[Encoder, Response], bytes]
     stream: type[DeltaStream | SotwStream]
@@ -159,9 +159,16 @@ class Session:
         if known is None:
             self._services.nodes.join(node, self)
             log.info("node connected", variant=self.variant, **_words(node))
-        audience = Audience(node.cluster, node.region)
+        audience = self._audience_of(node)
         if audience != self._audience:
             await self._attach(audience, node)
+
+    def _audience_of(self, node: Node) -> Audience:
+        catalogue = self._services.publisher.catalogue
+        identity = Identity(node.id, node.cluster, node.region, node.metadata)
+        gateway = catalogue.gateway_of(identity) if catalogue is not None else node.cluster
+        transport: Transport = self._variant.name if self._default_type else "ads"
+        return Audience(gateway, node.region, Dialect(transport, node.release))
 
     async def _attach(self, audience: Audience, node: Node) -> None:
         publisher = self._services.publisher

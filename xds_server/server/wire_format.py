@@ -6,11 +6,12 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final
 
+from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import DecodeError
 
 from xds_server.protocol import Node, Request, Response
 from xds_server.snapshot import Resource
-from xds_server.wire import message_class
+from xds_server.wire import descriptor_pool, message_class
 
 _DISCOVERY: Final = "envoy.service.discovery.v3."
 
@@ -71,13 +72,23 @@ def _parse(name: str, payload: bytes) -> Any:
 
 
 def _node(node: Any) -> Node:
-    agent = node.user_agent_name
+    agent, release = node.user_agent_name, None
     if node.HasField("user_agent_build_version"):
         version = node.user_agent_build_version.version
         agent = f"{agent} {version.major_number}.{version.minor_number}.{version.patch}"
+        if node.user_agent_name == "envoy":
+            release = (version.major_number, version.minor_number)
     elif node.user_agent_version:
         agent = f"{agent} {node.user_agent_version}"
-    return Node(id=node.id, cluster=node.cluster, region=node.locality.region, agent=agent.strip())
+    return Node(
+        id=node.id,
+        cluster=node.cluster,
+        region=node.locality.region,
+        agent=agent.strip(),
+        release=release,
+        metadata=MessageToDict(node.metadata, descriptor_pool=descriptor_pool()),
+        features=frozenset(node.client_features),
+    )
 
 
 class Encoder:

@@ -9,9 +9,22 @@ Everything here is immutable and carries bytes. This room must not encode anythi
 inside a body; it knows Envoy's types by their URL only.
 """
 
-from xds_server.snapshot.catalogue import Audience, Catalogue
+from xds_server.snapshot.audience import Audience, Dialect, Identity, Transport
+from xds_server.snapshot.catalogue import Catalogue
 from xds_server.snapshot.difference import Diff, diff
 from xds_server.snapshot.resource import Layer, Resource, layer
 from xds_server.snapshot.view import View
 
-__all__ = ["Audience", "Catalogue", "Diff", "Layer", "Resource", "View", "diff", "layer"]
+__all__ = [
+    "Audience",
+    "Catalogue",
+    "Dialect",
+    "Diff",
+    "Identity",
+    "Layer",
+    "Resource",
+    "Transport",
+    "View",
+    "diff",
+    "layer",
+]

@@ -4,19 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from threading import Lock
-from typing import NamedTuple
 
+from xds_server.snapshot.audience import Audience, Identity
 from xds_server.snapshot.resource import Layer
 from xds_server.snapshot.view import View
-
-
-class Audience(NamedTuple):
-    """Nodes that are sent the same: one gateway's Envoys in one region."""
-
-    gateway: str
-    """`node.cluster`."""
-    region: str
-    """`node.locality.region`."""
 
 
 def _no_layer(_region: str) -> Layer:
@@ -63,6 +54,10 @@ class Catalogue:
             for type_url, names in each.items():
                 counts[type_url] = counts.get(type_url, 0) + len(names)
         return counts
+
+    def gateway_of(self, identity: Identity) -> str:
+        """Return the name of the gateway that a node is a member of; there may be no such gateway."""
+        return identity.cluster
 
     def view(self, audience: Audience, before: View | None = None) -> View | None:
         """Return what an audience sees, always the same object; `None` when there is no such gateway.

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from tests.protocol.conversation import C, Delta, E, L, P, R, res, said
+from tests.xds.machine.conversation import C, Delta, E, L, P, R, res, said
 from xds_server.protocol import Accepted, Refused
 from xds_server.snapshot import Resource
 

@@ -7,8 +7,8 @@ from typing import Any
 import grpc
 import pytest
 
-from tests.server.conftest import Publish
-from tests.server.raw_client import RawClient, names
+from tests.xds.conftest import Publish
+from tests.xds.raw_client import RawClient, names
 from xds_server.protocol import types as t
 from xds_server.server import ControlPlane
 from xds_server.snapshot import Catalogue, Resource, layer

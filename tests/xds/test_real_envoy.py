@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from tests.envoy_process import EnvoyProcess, delta_ads, free_port, sotw_ads, wait_until
-from tests.server.conftest import Publish
-from tests.server.simple_fleet import cluster, endpoints, listener, route, upstream
+from tests.xds.conftest import Publish
+from tests.xds.simple_fleet import cluster, endpoints, listener, route, upstream
 from xds_server.protocol import Timing
 from xds_server.server import ControlPlane
 from xds_server.snapshot import Catalogue, Resource, layer

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.protocol.conversation import C, Conversation, Delta, E, L, P, R, S, Sotw, X, res, said
+from tests.xds.machine.conversation import C, Conversation, Delta, E, L, P, R, S, Sotw, X, res, said
 from xds_server.protocol import Response
 from xds_server.snapshot import Resource
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from tests.protocol.conversation import C, E, L, R
+from tests.xds.machine.conversation import C, E, L, R
 from xds_server.protocol import DeltaStream, Request, Response, SotwStream, Timing
 from xds_server.protocol.types import WILDCARD
 from xds_server.snapshot import Resource, View

@@ -8,8 +8,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from tests.protocol.conversation import C, E, L, R, res
-from tests.protocol.model_client import TYPES, ModelClient
+from tests.xds.machine.conversation import C, E, L, R, res
+from tests.xds.machine.model_client import TYPES, ModelClient
 from xds_server.protocol import DeltaStream, SotwStream
 from xds_server.snapshot import Resource, View, layer
 
