@@ -6,6 +6,7 @@ from typing import Final
 
 _PREFIX: Final = "type.googleapis.com/"
 
+RUNTIME: Final = _PREFIX + "envoy.service.runtime.v3.Runtime"
 CLUSTER: Final = _PREFIX + "envoy.config.cluster.v3.Cluster"
 ENDPOINT: Final = _PREFIX + "envoy.config.endpoint.v3.ClusterLoadAssignment"
 SECRET: Final = _PREFIX + "envoy.extensions.transport_sockets.tls.v3.Secret"
@@ -14,8 +15,9 @@ LISTENER: Final = _PREFIX + "envoy.config.listener.v3.Listener"
 SCOPE: Final = _PREFIX + "envoy.config.route.v3.ScopedRouteConfiguration"
 ROUTE: Final = _PREFIX + "envoy.config.route.v3.RouteConfiguration"
 
-ORDER: Final = (CLUSTER, ENDPOINT, SECRET, EXTENSION, LISTENER, SCOPE, ROUTE)
-"""Make before break: what is referred to goes before what refers to it.
+ORDER: Final = (RUNTIME, CLUSTER, ENDPOINT, SECRET, EXTENSION, LISTENER, SCOPE, ROUTE)
+"""Make before break: what is referred to goes before what refers to it. Runtime is first because Envoy asks for it
+first, and for nothing else before it is answered.
 https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol#eventual-consistency-considerations"""
 
 WILDCARD: Final = frozenset({CLUSTER, LISTENER, SCOPE})

@@ -15,6 +15,7 @@ AGGREGATED: Final = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 
 _SERVICES: Final = (
     (AGGREGATED, "", "AggregatedResources"),
+    ("envoy.service.runtime.v3.RuntimeDiscoveryService", t.RUNTIME, "Runtime"),
     ("envoy.service.cluster.v3.ClusterDiscoveryService", t.CLUSTER, "Clusters"),
     ("envoy.service.endpoint.v3.EndpointDiscoveryService", t.ENDPOINT, "Endpoints"),
     ("envoy.service.secret.v3.SecretDiscoveryService", t.SECRET, "Secrets"),

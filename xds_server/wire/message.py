@@ -57,6 +57,11 @@ ROOTS = (
     "envoy.extensions.transport_sockets.tls.v3.Secret",
     "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
     "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+    "envoy.service.load_stats.v3.LoadStatsRequest",
+    "envoy.service.load_stats.v3.LoadStatsResponse",
+    "envoy.service.runtime.v3.Runtime",
+    "envoy.service.status.v3.ClientStatusRequest",
+    "envoy.service.status.v3.ClientStatusResponse",
 )
 
 

@@ -8,7 +8,7 @@ from xds_server.protocol import DeltaStream, Event, Request, Response, SotwStrea
 from xds_server.protocol import types as t
 from xds_server.snapshot import Resource, View, layer
 
-C, E, S, X, L, P, R = t.ORDER
+_, C, E, S, X, L, P, R = t.ORDER
 """Clusters, endpoints, secrets, extensions, listeners, scopes (places of models), routes."""
 
 
