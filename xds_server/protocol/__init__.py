@@ -1,9 +1,9 @@
 """Protocol: requests and views in, responses out: the xDS transport as pure state machines (sans-IO).
 
-Input: `Request`s of a stream, `View`s and the `Diff` between them, and the time. Output: `Response`s, and
-`Event`s
-(`Accepted`, `Refused`) for those who watch. One `Channel` per type (`DeltaChannel`, `SotwChannel`), a
-`Subscription` in each, one `Stream` (`DeltaStream`, `SotwStream`) around them and an `Ordering` between them.
+Input: `Request`s of a stream, `View`s and the `Diff` between them, and the time. Output: `Response`s, `Event`s
+(`Accepted`, `Refused`) for those who watch, and each resource's `Standing` for those who ask. One `Channel` per
+type (`DeltaChannel`, `SotwChannel`), a `Subscription` in each, one `Stream` (`DeltaStream`, `SotwStream`) around
+them and an `Ordering` between them.
 
 This room must not import gRPC, read a clock, wait, do I/O, decode a body or know a policy.
 
@@ -14,6 +14,7 @@ from xds_server.protocol.channel import Channel, Flight
 from xds_server.protocol.message import Accepted, Event, Node, Refused, Request, Response
 from xds_server.protocol.ordering import Ordering, Timing
 from xds_server.protocol.refusal import Refusal
+from xds_server.protocol.standing import Mark, Standing, State
 from xds_server.protocol.stream import DeltaStream, SotwStream, Stream
 from xds_server.protocol.subscription import Subscription
 
@@ -23,6 +24,7 @@ __all__ = [
     "DeltaStream",
     "Event",
     "Flight",
+    "Mark",
     "Node",
     "Ordering",
     "Refusal",
@@ -30,6 +32,8 @@ __all__ = [
     "Request",
     "Response",
     "SotwStream",
+    "Standing",
+    "State",
     "Stream",
     "Subscription",
     "Timing",

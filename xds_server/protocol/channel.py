@@ -9,6 +9,7 @@ from typing import Protocol
 
 from xds_server.protocol.message import Accepted, Event, Refused, Response
 from xds_server.protocol.refusal import Refusal, clean, culprits
+from xds_server.protocol.standing import Mark, Receipt
 from xds_server.protocol.subscription import Change, Subscription
 from xds_server.protocol.types import WILDCARD
 from xds_server.snapshot import Resource, View
@@ -70,6 +71,11 @@ class Channel(ABC):
         self.leaving: dict[str, float | None] = {}
         """Gone, but still held by the client: since when nothing refers to them (`None`: something does)."""
         self.refusals: dict[str, Refusal] = {}
+        self.receipts: dict[str, Receipt] = {}
+        """Of names in `held`; not of what the client has from an earlier stream."""
+        self.last_sent: Mark | None = None
+        self.last_accepted: Mark | None = None
+        self.last_refused: Mark | None = None
         self.accepted_version = ""
         self.sent = 0
         self.accepted = 0
@@ -89,6 +95,12 @@ class Channel(ABC):
     def quiet(self) -> bool:
         """Say whether the client is known to hold all there is, and nothing else."""
         return self.in_step and not self.leaving
+
+    @property
+    def synced(self) -> bool:
+        """Say whether the last response was accepted (its nonce is the last one acknowledged)."""
+        sent, accepted = self.last_sent, self.last_accepted
+        return sent is not None and accepted is not None and sent.nonce == accepted.nonce
 
     def note(self, names: frozenset[str]) -> None:
         """Take notice that these names changed."""
@@ -111,6 +123,7 @@ class Channel(ABC):
         if flight is None:
             return None
         self.flight, self.nonce = flight, nonce
+        self.last_sent = Mark(nonce, flight.version, now)
         self.sent += 1
         ordered = tuple(flight.sent[name] for name in sorted(flight.sent))
         return Response(self.type_url, nonce, flight.version, ordered, flight.removed)
@@ -126,30 +139,46 @@ class Channel(ABC):
             return None
         if error is None:
             self.accepted += 1
-            self.accept(flight)
-            self.accepted_version = flight.version
+            self._take_as_accepted(flight, now)
             return Accepted(self.type_url, flight.nonce, flight.version, len(flight.sent), now - flight.at)
         self.refused += 1
         text = clean(error)
+        self.last_refused = Mark(flight.nonce, flight.version, now, text)
         blamed = culprits(text, flight.sent)
         if version == flight.version != self.accepted_version:
             # Envoy can hold an error back until its answer to a later response, which it accepted.
-            self.accept(flight)
-            self.accepted_version = flight.version
-            refusals = {name: Refusal(flight.sent[name], text, now) for name in blamed}
+            self._take_as_accepted(flight, now)
+            refusals = {name: Refusal(flight.sent[name], text, now, flight.at) for name in blamed}
         else:
             suspects = blamed or flight.changed or flight.sent.keys()
             refusals = {
-                name: Refusal(flight.sent[name], text, now, named=bool(blamed) or len(suspects) == 1)
+                name: Refusal(flight.sent[name], text, now, flight.at, bool(blamed) or len(suspects) == 1)
                 for name in suspects
             }
             self.refusals |= refusals
             self.spare(flight, [name for name, sent in flight.sent.items() if not self._refuses(sent)])
+            self._stamp(flight, now)
             for name in refusals:
                 if not self.subscription.wants(name):
                     self.forget(name)
         ordered = tuple(refusals[name] for name in sorted(refusals))
         return Refused(self.type_url, flight.nonce, flight.version, text, ordered, now - flight.at)
+
+    def _take_as_accepted(self, flight: Flight, now: float) -> None:
+        self.accept(flight)
+        self._stamp(flight, now)
+        self.accepted_version = flight.version
+        self.last_accepted = Mark(flight.nonce, flight.version, now)
+
+    def _stamp(self, flight: Flight, now: float) -> None:
+        """Date what a response brought and the client now holds."""
+        receipt = Receipt(flight.at, now)
+        for name, resource in flight.sent.items():
+            if (name in flight.changed or name not in self.receipts) and self.held.get(name) is resource:
+                self.receipts[name] = receipt
+        if len(self.receipts) > len(self.held):
+            for name in self.receipts.keys() - self.held.keys():
+                del self.receipts[name]
 
     def _refuses(self, resource: Resource) -> bool:
         refusal = self.refusals.get(resource.name)
@@ -193,6 +222,7 @@ class Channel(ABC):
     def forget(self, name: str) -> None:
         """Drop what is kept about a name that is no longer asked for."""
         self.held.pop(name, None)
+        self.receipts.pop(name, None)
         self.strange.discard(name)
         self.dirty.discard(name)
         self.asked.discard(name)

@@ -21,6 +21,8 @@ class Refusal:
     """The client's words, without their random markers."""
     since: float
     """When, on the clock given to the state machine."""
+    sent_at: float
+    """When the refused response was sent."""
     named: bool = True
     """Whether the client named it; otherwise it is one of several, any of which may be at fault."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 from xds_server.protocol.channel import Channel
@@ -10,6 +11,7 @@ from xds_server.protocol.delta import DeltaChannel
 from xds_server.protocol.message import Event, Request, Response
 from xds_server.protocol.ordering import Ordering, Timing
 from xds_server.protocol.sotw import SotwChannel
+from xds_server.protocol.standing import Standing, names, standing
 from xds_server.protocol.types import CLUSTER, ENDPOINT, ORDER
 from xds_server.snapshot import Diff, View, diff
 
@@ -39,6 +41,22 @@ class Stream(ABC, Generic[AnyChannel]):
     def in_step(self) -> bool:
         """Say whether the client accepted all there is for it."""
         return self.view is not None and all(channel.in_step for channel in self.channels.values())
+
+    def standing(self, type_url: str, name: str) -> Standing | None:
+        """Tell where one resource stands with the client; `None` when its type was never asked for."""
+        channel = self.channels.get(type_url)
+        return None if channel is None else standing(channel, name, self.view)
+
+    def standings(self, type_url: str) -> Iterator[Standing]:
+        """Tell of all resources of a type that are asked for, there, held or refused, by name.
+
+        Whether the type as a whole is in sync is `channels[type_url].synced`; its last responses are
+        `last_sent`, `last_accepted` and `last_refused` there.
+        """
+        channel = self.channels.get(type_url)
+        if channel is not None:
+            for name in sorted(names(channel, self.view)):
+                yield standing(channel, name, self.view)
 
     def on_request(self, request: Request, now: float) -> Event | None:
         """Take a request. Returns what it says of an earlier response, if anything."""
