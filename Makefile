@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup up test test-without-docker lint types contracts check golden docs bench lock clean
+.PHONY: help setup up test test-without-docker conformance lint types contracts check golden docs bench lock clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-20s %s\n", $$1, $$2}'
@@ -27,6 +27,10 @@ test: setup ## Run every test: through the real Envoy, and in containers (as roo
 
 test-without-docker: setup ## Run every test but those in containers
 	$(BIN)/python -m pytest -m 'not docker'
+
+TESTS ?= tests
+conformance: setup ## Run the tests of the xDS requirements and write docs/xds-conformance.md (TESTS=tests/matrix: the matrix's lines)
+	$(BIN)/python -m pytest $(TESTS) --update-conformance
 
 lint: setup ## Check style
 	$(BIN)/ruff check .
