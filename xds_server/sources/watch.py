@@ -25,6 +25,9 @@ PULSE = 1.0
 """Seconds between two looks whether what is watched is still what is found there: the kernel says nothing when
 something is mounted over it, or when a folder further up is replaced."""
 
+STOP = 5.0
+"""Seconds that a watch is given to end."""
+
 _log = structlog.get_logger("fairlead.sources")
 
 _Report = Callable[[set[str]], None]
@@ -64,9 +67,13 @@ class Watch:
         self._stopped.set()
 
     def stop(self) -> None:
-        """Stop watching, and wait for the thread to end: a few milliseconds."""
+        """Stop watching, and wait for the thread to end: a few milliseconds. It never holds up its caller for
+        longer than `STOP`: what is stopped is no longer listened to, and the thread ends with the process.
+        """
         self.end()
-        self._thread.join()
+        self._thread.join(STOP)
+        if self._thread.is_alive():
+            _log.warning("a watch does not end; left behind", folder=str(self._wish.folder))
 
     def _run(self) -> None:
         with self._notify as notify:
