@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 Address = tuple[str, int]
 
 
+PIPELINE_SECONDS = 5.0
+"""How long a stop waits for the pipeline."""
+
+
 def require_ports(xds: Address, admin: Address) -> None:
     """Raise ``CommandError`` unless the control plane could listen on both addresses."""
     port.require_free(*xds, "the control plane's xDS", "choose another with --xds")
@@ -47,5 +51,6 @@ async def running(
         yield plane, pipeline
     finally:
         pipeline.cancel()
-        await asyncio.wait({pipeline})
+        # What it was reading or compiling goes on in its thread; that is no reason to hold up a stop.
+        await asyncio.wait({pipeline}, timeout=PIPELINE_SECONDS)
         await plane.stop(grace)
