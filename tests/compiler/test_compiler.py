@@ -10,7 +10,7 @@ import pytest
 
 from tests.golden.folder import ROOTS
 from tests.graph import world as w
-from xds_server.compiler import Compiler, compiler, show
+from xds_server.compiler import Compiler, rendition, show
 from xds_server.graph import Graph
 from xds_server.snapshot import Audience, Catalogue, Resource, View, diff
 
@@ -183,20 +183,20 @@ class TestRegions:
         fleet = Fleet()
         older = fleet.compile(*w.FLEET, w.workspace(), w.model("llama"))
         newer = fleet.compile(*w.FLEET, w.workspace(), w.model("llama"), w.model("mistral"))
-        done, plain = Event(), compiler._compile_regional
+        done, plain = Event(), rendition._compile_regional
 
         def see_newer() -> None:
             see(newer)
             done.set()
 
         def compile_meanwhile(*args: Any) -> Any:
-            monkeypatch.setattr(compiler, "_compile_regional", plain)
+            monkeypatch.setattr(rendition, "_compile_regional", plain)
             threads[0].start()
             done.wait(0.2)  # it must not be done before this is
             return plain(*args)
 
         threads = [Thread(target=see_newer)]
-        monkeypatch.setattr(compiler, "_compile_regional", compile_meanwhile)
+        monkeypatch.setattr(rendition, "_compile_regional", compile_meanwhile)
         assert len(list(see(older).names(CLUSTER))) == 1
         threads[0].join()
         assert len(list(see(newer).names(CLUSTER))) == 2

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.graph import world as w
 from xds_server.compiler.cluster import compile_dns_cluster, needs_dns
 from xds_server.compiler.load_assignment import compile_assignment
+from xds_server.compiler.target import NEWEST
 from xds_server.graph import Graph
 from xds_server.wire import message_class
 
@@ -122,8 +123,9 @@ def compiled(graph: Graph, region: str) -> dict[tuple[str, str], list[tuple[str,
             for deployment in endpoint.deployments:
                 for revision in deployment.revisions:
                     origin = graph.regions.get(region)
-                    make = compile_dns_cluster if needs_dns(revision) else compile_assignment
-                    resource = make(endpoint, deployment.environment, revision, origin)
+                    what = (endpoint, deployment.environment, revision, origin)
+                    by_name = needs_dns(revision)
+                    resource = compile_dns_cluster(*what, NEWEST) if by_name else compile_assignment(*what)
                     message: Any = message_class(resource.type_url.rpartition("/")[2])()
                     message.ParseFromString(resource.body)
                     assignment = message.load_assignment if needs_dns(revision) else message

@@ -9,7 +9,7 @@ import typer
 
 from xds_server.cli import binary, port
 from xds_server.cli.document import Format, put_document
-from xds_server.cli.member import ADMIN_HOST, ADMIN_PORT, CONNECTIONS, Member, Variant
+from xds_server.cli.member import ADMIN_HOST, ADMIN_PORT, CONNECTIONS, Member, Transport, Variant
 from xds_server.cli.outcome import CommandError
 from xds_server.cli.terminal import say
 
@@ -40,6 +40,12 @@ Node = Annotated[
     typer.Option("--id", help="Its name in the fleet; made of gateway, region and host if left out."),
 ]
 Dialect = Annotated[Variant, typer.Option("--variant", help="The xDS dialect it speaks.")]
+Streams = Annotated[
+    Transport,
+    typer.Option(
+        "--transport", help="One stream for all that it is sent (ads), or one for each type (per-type)."
+    ),
+]
 Connections = Annotated[
     int, typer.Option("--connections", min=1, help="The most client connections it accepts at once.")
 ]
@@ -60,6 +66,7 @@ def bootstrap(
     admin_port: AdminPort = ADMIN_PORT,
     node: Node = None,
     variant: Dialect = Variant.DELTA,
+    transport: Streams = Transport.ADS,
     connections: Connections = CONNECTIONS,
     output: Output = Format.YAML,
 ) -> None:
@@ -71,6 +78,7 @@ def bootstrap(
         admin_port=admin_port,
         node=node,
         variant=variant,
+        transport=transport,
         connections=connections,
     )
     put_document(member.bootstrap(), output)
@@ -88,6 +96,7 @@ def run(
     admin_port: AdminPort = ADMIN_PORT,
     node: Node = None,
     variant: Dialect = Variant.DELTA,
+    transport: Streams = Transport.ADS,
     connections: Connections = CONNECTIONS,
 ) -> None:
     """Run one Envoy of a fleet: this process becomes it, so signals and exit codes are Envoy's own.
@@ -102,6 +111,7 @@ def run(
         admin_port=admin_port,
         node=node,
         variant=variant,
+        transport=transport,
         connections=connections,
     )
     program = binary.find()

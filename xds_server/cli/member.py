@@ -20,6 +20,13 @@ class Variant(StrEnum):
     SOTW = "sotw"
 
 
+class Transport(StrEnum):
+    """On which streams the Envoy asks."""
+
+    ADS = "ads"
+    PER_TYPE = "per-type"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
     """One Envoy of a fleet. ``xds`` is host and port of the control plane, ``connections`` the most it
@@ -32,6 +39,7 @@ class Member:
     admin_port: int = ADMIN_PORT
     node: str | None = None
     variant: Variant = Variant.DELTA
+    transport: Transport = Transport.ADS
     connections: int = CONNECTIONS
 
     @property
@@ -53,6 +61,7 @@ class Member:
             xds=self.xds,
             admin=(ADMIN_HOST, self.admin_port),
             variant=self.variant.value,
+            streams=self.transport.value,
             connections=self.connections,
         )
 

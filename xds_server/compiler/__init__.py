@@ -6,12 +6,13 @@ I/O, read policies, or be imported by the rooms of the protocol.
 
 One file per resource type: ``scope`` (SRDS), ``route`` (RDS), ``cluster`` (CDS), ``load_assignment`` (EDS),
 ``listener`` (LDS), ``secret`` (SDS); ``authentication``, ``membership``, ``access`` and ``request`` decide who may do
-what; ``local_reply`` says it to the client; ``names`` names everything.
+what; ``local_reply`` says it to the client; ``names`` names everything. ``rendition`` compiles what the newest Envoy is
+sent over ADS, ``variation`` what differs for another ``target``; ``source`` is where everything is fetched.
 """
 
-from .bootstrap import Variant, compile_bootstrap
+from .bootstrap import Streams, Variant, compile_bootstrap
 from .compiler import Compiler
 from .names import name_cluster
 from .show import show
 
-__all__ = ["Compiler", "Variant", "compile_bootstrap", "name_cluster", "show"]
+__all__ = ["Compiler", "Streams", "Variant", "compile_bootstrap", "name_cluster", "show"]

@@ -8,11 +8,13 @@ from google.protobuf.json_format import MessageToDict, ParseDict
 
 from xds_server.wire import descriptor_pool, message_class
 
-CONTROL_PLANE = "fairlead-control-plane"
+from .source import CONTROL_PLANE, plain_api, plain_source
+
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _CONNECTIONS = "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"
 
 Variant = Literal["delta", "sotw"]
+Streams = Literal["ads", "per-type"]
 
 
 def compile_bootstrap(
@@ -23,28 +25,24 @@ def compile_bootstrap(
     xds: tuple[str, int],
     admin: tuple[str, int],
     variant: Variant = "delta",
+    streams: Streams = "ads",
     connections: int = 50_000,
 ) -> dict[str, Any]:
     """The bootstrap as a JSON object, as Envoy reads it.
 
     ``node`` is unique in the fleet; ``gateway`` and ``region`` say what the node is sent. ``xds`` and ``admin`` are
-    host and port. ``connections`` bounds the client connections of the process, for which Envoy has no limit by
-    default. Raises ``google.protobuf.json_format.ParseError`` if a value does not fit the schema.
+    host and port. ``streams`` of ``per-type``: each type is asked for on a stream of its own, instead of all on one.
+    ``connections`` bounds the client connections of the process, for which Envoy has no limit by default. Raises
+    ``google.protobuf.json_format.ParseError`` if a value does not fit the schema.
     """
+    here = plain_source("ads" if streams == "ads" else variant)
     bootstrap = {
         "node": {"id": node, "cluster": gateway, "locality": {"region": region}},
         "admin": {"address": _address(admin)},
         "dynamic_resources": {
-            "ads_config": {
-                "api_type": "DELTA_GRPC" if variant == "delta" else "GRPC",
-                "transport_api_version": "V3",
-                "grpc_services": [
-                    {"envoy_grpc": {"cluster_name": CONTROL_PLANE, "retry_policy": _RECONNECT}}
-                ],
-                "set_node_on_first_message_only": True,
-            },
-            "lds_config": {"ads": {}, "resource_api_version": "V3"},
-            "cds_config": {"ads": {}, "resource_api_version": "V3"},
+            **({"ads_config": plain_api(variant)} if streams == "ads" else {}),
+            "lds_config": here,
+            "cds_config": here,
         },
         "static_resources": {"clusters": [_control_plane(xds)]},
         # A cluster's traffic statistics are made when it first has traffic.
@@ -70,9 +68,6 @@ def compile_bootstrap(
     )
     return plain
 
-
-# Envoy would wait up to 30 s: longer than a restart of the control plane should be felt.
-_RECONNECT = {"retry_back_off": {"base_interval": "0.25s", "max_interval": "5s"}}
 
 # Statistics are most of what a cluster costs in Envoy's memory; these are what an operator needs.
 _STATS = tuple(

@@ -14,9 +14,10 @@ from xds_server.snapshot import Resource
 from xds_server.wire import message_class
 
 from .dns import DNS_DISCOVERY
-from .encode import ADS, encode
+from .encode import encode
 from .load_assignment import describe_assignment
 from .names import CLUSTER, name_cluster
+from .target import Target
 from .upstream_http import describe_protocol
 from .upstream_tls import describe_transport
 
@@ -29,14 +30,14 @@ def needs_dns(revision: Revision) -> bool:
     return any(not backend.address.is_ip for backend in revision.backends)
 
 
-def compile_cluster(endpoint: Endpoint, environment: str, revision: Revision) -> Resource:
+def compile_cluster(endpoint: Endpoint, environment: str, revision: Revision, target: Target) -> Resource:
     """The EDS cluster of a revision: the same for every node, wherever it is."""
-    discovery = {"type": "EDS", "eds_cluster_config": {"eds_config": ADS}}
-    return _encode(endpoint, environment, revision, discovery)
+    discovery = {"type": "EDS", "eds_cluster_config": {"eds_config": target.source}}
+    return _encode(endpoint, environment, revision, target, discovery)
 
 
 def compile_dns_cluster(
-    endpoint: Endpoint, environment: str, revision: Revision, origin: Place | None
+    endpoint: Endpoint, environment: str, revision: Revision, origin: Place | None, target: Target
 ) -> Resource:
     """The cluster of a revision with DNS names, tailored to the region that ``origin`` is in: endpoints inline."""
     name = name_cluster(endpoint, environment, revision.name)
@@ -44,10 +45,12 @@ def compile_dns_cluster(
         **DNS_DISCOVERY,
         "load_assignment": describe_assignment(name, revision, origin),
     }
-    return _encode(endpoint, environment, revision, discovery)
+    return _encode(endpoint, environment, revision, target, discovery)
 
 
-def _encode(endpoint: Endpoint, environment: str, revision: Revision, discovery: dict[str, Any]) -> Resource:
+def _encode(
+    endpoint: Endpoint, environment: str, revision: Revision, target: Target, discovery: dict[str, Any]
+) -> Resource:
     name = name_cluster(endpoint, environment, revision.name)
     message = message_class(CLUSTER)(
         name=name,
@@ -57,7 +60,7 @@ def _encode(endpoint: Endpoint, environment: str, revision: Revision, discovery:
         circuit_breakers={"thresholds": [_threshold()]},
         ignore_health_on_host_removal=True,
         **discovery,
-        **describe_transport(endpoint, revision),
+        **describe_transport(endpoint, revision, target),
         **describe_protocol(revision),
         **_health_checks(revision),
     )

@@ -12,21 +12,13 @@ from typing import Any as Anything
 from typing import Protocol
 
 import betterproto2
-from envoy_data_plane.envoy.config.core.v3 import (
-    AggregatedConfigSource,
-    ApiVersion,
-    ConfigSource,
-    TypedExtensionConfig,
-)
+from envoy_data_plane.envoy.config.core.v3 import TypedExtensionConfig
 from envoy_data_plane.google.protobuf import Any, Struct
 
 from xds_server.snapshot import Resource
 from xds_server.wire import type_url
 
 from .names import EXTENSION_CONFIG
-
-# The same ConfigSource for both encoders: everything comes over the one ADS stream, in the v3 API.
-ADS: dict[str, Anything] = {"ads": {}, "resource_api_version": "V3"}
 
 
 class _UpbMessage(Protocol):
@@ -54,11 +46,6 @@ def encode_extension(message: betterproto2.Message, name: str, origin: str = "")
     """A filter's configuration as an ECDS resource, whose name is the filter's."""
     config = TypedExtensionConfig(name=name, typed_config=Any.pack(message))
     return Resource.of(type_url(EXTENSION_CONFIG), name, bytes(config), origin)
-
-
-def ads_source() -> ConfigSource:
-    """``ADS`` as an envoy-data-plane message."""
-    return ConfigSource(ads=AggregatedConfigSource(), resource_api_version=ApiVersion.V3)
 
 
 def struct(value: dict[str, Anything]) -> Struct:

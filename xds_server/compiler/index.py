@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from threading import Lock
 
-from xds_server.graph import Endpoint
+from xds_server.graph import Endpoint, Place
 from xds_server.snapshot import Layer, Resource
 
 Compile = Callable[[Endpoint], Iterable[Resource]]
+CompileFor = Callable[[Endpoint, Place | None], Iterable[Resource]]
 
 
 class EndpointIndex:
@@ -37,6 +39,25 @@ class EndpointIndex:
         self._compiled = compiled
         self._layer = _amend(self._layer, dropped, added)
         return self._layer
+
+
+class RegionIndex:
+    """The resources of all endpoints as each region sees them, compiled when a region is first asked for."""
+
+    def __init__(self) -> None:
+        self._regions: dict[str, tuple[Place | None, EndpointIndex]] = {}
+        self._lock = Lock()
+
+    def update(
+        self, endpoints: list[Endpoint], region: str, origin: Place | None, compile_one: CompileFor
+    ) -> Layer:
+        """The layer of these endpoints for a region, which ``origin`` is in (``None``: nobody knows where it is)."""
+        # The server may have given up waiting for an older catalogue's region, which is still being compiled.
+        with self._lock:
+            known = self._regions.get(region)
+            if known is None or known[0] != origin:  # a region that has moved orders everything anew
+                known = self._regions[region] = (origin, EndpointIndex())
+            return known[1].update(endpoints, lambda endpoint: compile_one(endpoint, origin))
 
 
 def _amend(

@@ -11,13 +11,14 @@ from xds_server.wire import message_class, pack
 
 from .authentication import split_key_uri
 from .dns import DNS_DISCOVERY
-from .encode import ADS, encode
+from .encode import encode
 from .names import CLUSTER, SYSTEM_ROOTS, name_key_cluster
+from .target import Target
 
 _TLS_CONTEXT = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
 
 
-def compile_key_cluster(authority: Authority) -> Resource:
+def compile_key_cluster(authority: Authority, target: Target) -> Resource:
     """The cluster of an issuer's JWKS URI; its authority must have one."""
     name = name_key_cluster(authority.name)
     assert authority.issuer.spec.jwks.uri is not None
@@ -31,12 +32,12 @@ def compile_key_cluster(authority: Authority) -> Resource:
             "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
         },
         **DNS_DISCOVERY,
-        **({"transport_socket": _tls(host)} if scheme == "https" else {}),
+        **({"transport_socket": _tls(host, target)} if scheme == "https" else {}),
     )
     return encode(message, name, str(authority.issuer.origin))
 
 
-def _tls(host: str) -> dict[str, Any]:
+def _tls(host: str, target: Target) -> dict[str, Any]:
     is_ip = _is_ip(host)
     san = {"san_type": "IP_ADDRESS" if is_ip else "DNS", "matcher": {"exact": host}}
     context = message_class(_TLS_CONTEXT)(
@@ -44,7 +45,7 @@ def _tls(host: str) -> dict[str, Any]:
         common_tls_context={
             "combined_validation_context": {
                 "default_validation_context": {"match_typed_subject_alt_names": [san]},
-                "validation_context_sds_secret_config": {"name": SYSTEM_ROOTS, "sds_config": ADS},
+                "validation_context_sds_secret_config": {"name": SYSTEM_ROOTS, "sds_config": target.source},
             }
         },
     )

@@ -49,7 +49,7 @@ from xds_server.policy import Listener as ListenerSpec
 from xds_server.snapshot import Resource
 
 from .access_log import compile_access_log, compile_path_note
-from .encode import ads_source, encode_typed
+from .encode import encode_typed
 from .headers import UPGRADE, early_mutation, internal_mutation, router
 from .local_reply import compile_local_reply
 from .names import (
@@ -65,6 +65,7 @@ from .names import (
 )
 from .request import compile_request_guard
 from .scope_key import scoped_routes
+from .target import Target
 
 _ESCAPED_SLASHES = {
     "reject": HttpConnectionManagerPathWithEscapedSlashesAction.REJECT_REQUEST,
@@ -77,13 +78,13 @@ _RBAC = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC"
 _JWT = "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication"
 
 
-def compile_listener(edge: Edge, listener: ListenerSpec) -> Resource:
+def compile_listener(edge: Edge, listener: ListenerSpec, target: Target) -> Resource:
     """The Envoy listener of one gateway listener."""
-    manager = Filter(name="http", typed_config=Any.pack(_connection_manager(edge, listener)))
+    manager = Filter(name="http", typed_config=Any.pack(_connection_manager(edge, listener, target)))
     chain = FilterChain(filters=[_connection_limit(edge, listener), manager])
     filters = []
     if listener.tls is not None:
-        chain.transport_socket = _tls(name_certificate(edge.name, listener.name))
+        chain.transport_socket = _tls(name_certificate(edge.name, listener.name), target)
         if listener.hostnames:
             chain.filter_chain_match = FilterChainMatch(server_names=list(listener.hostnames))
             inspector = Any.pack(TlsInspector())
@@ -105,13 +106,13 @@ def _connection_limit(edge: Edge, listener: ListenerSpec) -> Filter:
     return Filter(name="connection_limit", typed_config=Any.pack(limit))
 
 
-def _connection_manager(edge: Edge, listener: ListenerSpec) -> HttpConnectionManager:
+def _connection_manager(edge: Edge, listener: ListenerSpec, target: Target) -> HttpConnectionManager:
     spec = edge.gateway.spec
     return HttpConnectionManager(
         stat_prefix=listener.name,
         codec_type=HttpConnectionManagerCodecType.AUTO,
-        scoped_routes=scoped_routes(),
-        http_filters=_filters(edge, listener),
+        scoped_routes=scoped_routes(target),
+        http_filters=_filters(edge, listener, target),
         local_reply_config=compile_local_reply(),
         access_log=compile_access_log(),
         early_header_mutation_extensions=[early_mutation()],
@@ -142,12 +143,12 @@ def _connection_manager(edge: Edge, listener: ListenerSpec) -> HttpConnectionMan
     )
 
 
-def _filters(edge: Edge, listener: ListenerSpec) -> list[HttpFilter]:
+def _filters(edge: Edge, listener: ListenerSpec, target: Target) -> list[HttpFilter]:
     return [
         _filter(PATH_NOTE, compile_path_note()),
-        _discovered(CREDENTIALS, _RBAC),
-        _discovered(AUTHENTICATION, _JWT),
-        _discovered(MEMBERSHIP, _RBAC),
+        _discovered(CREDENTIALS, _RBAC, target),
+        _discovered(AUTHENTICATION, _JWT, target),
+        _discovered(MEMBERSHIP, _RBAC, target),
         _filter(REQUEST, compile_request_guard(edge, listener)),
         # Empty: every endpoint's routes bring its own rules, and without a route there is nothing to reach.
         _filter(ACCESS, Rbac()),
@@ -160,13 +161,13 @@ def _filter(name: str, config: betterproto2.Message) -> HttpFilter:
     return HttpFilter(name=name, typed_config=Any.pack(config))
 
 
-def _discovered(name: str, type_url: str) -> HttpFilter:
-    source = ExtensionConfigSource(config_source=ads_source(), type_urls=[type_url])
+def _discovered(name: str, type_url: str, target: Target) -> HttpFilter:
+    source = ExtensionConfigSource(config_source=target.typed_source, type_urls=[type_url])
     return HttpFilter(name=name, config_discovery=source)
 
 
-def _tls(secret: str) -> TransportSocket:
-    certificate = SdsSecretConfig(name=secret, sds_config=ads_source())
+def _tls(secret: str, target: Target) -> TransportSocket:
+    certificate = SdsSecretConfig(name=secret, sds_config=target.typed_source)
     common = CommonTlsContext(
         alpn_protocols=["h2", "http/1.1"], tls_certificate_sds_secret_configs=[certificate]
     )

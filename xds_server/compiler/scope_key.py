@@ -10,23 +10,23 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v
     ScopedRoutesScopeKeyBuilderFragmentBuilderHeaderValueExtractor,
 )
 
-from .encode import ads_source
 from .names import PATH_HEADER
+from .target import Target
 
 # `/acme/models/llama/v1` split at `/`: 0 is empty, then workspace, segment, name.
 _ELEMENTS = (1, 2, 3)
 
 
-def scoped_routes() -> ScopedRoutes:
-    """Scopes and routes over ADS, the key cut from the path header that the early mutation wrote."""
+def scoped_routes(target: Target) -> ScopedRoutes:
+    """Scopes and routes from the control plane, the key cut from the path header that the early mutation wrote."""
     fragments = [
         ScopedRoutesScopeKeyBuilderFragmentBuilder(header_value_extractor=_element(at)) for at in _ELEMENTS
     ]
     return ScopedRoutes(
         name="fairlead",
         scope_key_builder=ScopedRoutesScopeKeyBuilder(fragments=fragments),
-        rds_config_source=ads_source(),
-        scoped_rds=ScopedRds(scoped_rds_config_source=ads_source()),
+        rds_config_source=target.typed_source,
+        scoped_rds=ScopedRds(scoped_rds_config_source=target.typed_source),
     )
 
 

@@ -7,24 +7,24 @@ from typing import Any
 from xds_server.graph import Backend, Endpoint, Revision, UpstreamTls
 from xds_server.wire import message_class, pack
 
-from .encode import ADS
 from .names import SYSTEM_ROOTS, name_authority_secret
+from .target import Target
 
 _TLS_CONTEXT = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
 
 
-def describe_transport(endpoint: Endpoint, revision: Revision) -> dict[str, Any]:
+def describe_transport(endpoint: Endpoint, revision: Revision, target: Target) -> dict[str, Any]:
     """The cluster's transport fields: none for plain HTTP, one socket if all agree, else one chosen per endpoint."""
     settings = _distinct(revision)
     if len(settings) == 1:
         [tls] = settings
-        return {} if tls is None else {"transport_socket": _socket(endpoint, tls)}
+        return {} if tls is None else {"transport_socket": _socket(endpoint, tls, target)}
     return {
         "transport_socket_matches": [
             {
                 "name": _label(tls),
                 "match": {"fields": {"tls": {"string_value": _label(tls)}}},
-                "transport_socket": _socket(endpoint, tls),
+                "transport_socket": _socket(endpoint, tls, target),
             }
             for tls in settings
             if tls is not None
@@ -47,7 +47,7 @@ def _label(tls: UpstreamTls) -> str:
     return f"{tls.name} {tls.ca_file or SYSTEM_ROOTS}"
 
 
-def _socket(endpoint: Endpoint, tls: UpstreamTls) -> dict[str, Any]:
+def _socket(endpoint: Endpoint, tls: UpstreamTls, target: Target) -> dict[str, Any]:
     secret = SYSTEM_ROOTS if tls.ca_file is None else name_authority_secret(endpoint, tls.ca_file)
     context = message_class(_TLS_CONTEXT)(
         sni="" if tls.is_ip else tls.name,
@@ -61,7 +61,7 @@ def _socket(endpoint: Endpoint, tls: UpstreamTls) -> dict[str, Any]:
                 },
                 "validation_context_sds_secret_config": {
                     "name": secret,
-                    "sds_config": ADS,
+                    "sds_config": target.source,
                 },
             },
         },

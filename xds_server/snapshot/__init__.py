@@ -1,9 +1,9 @@
 """Snapshot: resources in, an indexed catalogue and the difference between two views of it out.
 
 Input: `Resource`s (type, name, version, bytes) in three layers: shared by the whole fleet, one per gateway,
-one per region.
-Output: a `Catalogue`, the `View` that one `Audience` (gateway, region) has of it, and `diff` between two
-views.
+one per region; the `Layers` of another dialect on demand.
+Output: a `Catalogue`, the `View` that one `Audience` (gateway, region, dialect) has of it, and `diff` between
+two views.
 
 Everything here is immutable and carries bytes. This room must not encode anything, do I/O, or know what is
 inside a body; it knows Envoy's types by their URL only.
@@ -12,6 +12,7 @@ inside a body; it knows Envoy's types by their URL only.
 from xds_server.snapshot.audience import Audience, Dialect, Identity, Transport
 from xds_server.snapshot.catalogue import Catalogue
 from xds_server.snapshot.difference import Diff, diff
+from xds_server.snapshot.layers import Layers
 from xds_server.snapshot.resource import Layer, Resource, layer
 from xds_server.snapshot.view import View
 
@@ -22,6 +23,7 @@ __all__ = [
     "Diff",
     "Identity",
     "Layer",
+    "Layers",
     "Resource",
     "Transport",
     "View",

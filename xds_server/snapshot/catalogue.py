@@ -5,21 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from threading import Lock
 
-from xds_server.snapshot.audience import Audience, Identity
+from xds_server.snapshot.audience import Audience, Dialect, Identity
+from xds_server.snapshot.layers import Layers, Regional, no_layer
 from xds_server.snapshot.resource import Layer
 from xds_server.snapshot.view import View
 
+Speak = Callable[[Dialect], Layers | None]
 
-def _no_layer(_region: str) -> Layer:
-    return {}
+
+def _plainly(_dialect: Dialect) -> Layers | None:
+    return None
 
 
 class Catalogue:
     """Three layers of resources: for the whole fleet, per gateway, and per region.
 
     `regional` makes a region's layer when a node of that region is first seen; the layer is kept as long as
-    the catalogue. To keep a change cheap, hand over the same `Resource` objects, and where possible the same
-    mappings, for what did not change. Safe to use from several threads: one at a time calls `regional`.
+    the catalogue. `speak` makes the layers for a dialect when a client that speaks it is first seen, the same
+    object for dialects that are sent the same; `None` stands for what the newest Envoy is sent over ADS. To
+    keep a change cheap, hand over the same `Resource` objects, and where possible the same mappings, for what
+    did not change. Safe to use from several threads: one at a time calls `regional` or `speak`.
     """
 
     def __init__(
@@ -28,29 +33,29 @@ class Catalogue:
         *,
         shared: Layer,
         gateways: Mapping[str, Layer],
-        regional: Callable[[str], Layer] = _no_layer,
+        regional: Regional = no_layer,
+        speak: Speak = _plainly,
+        identities: Mapping[str, frozenset[str]] | None = None,
     ) -> None:
         self.generation = generation
         self.shared = shared
         self.gateways = gateways
-        self._regional = regional
-        self._regions: dict[str, Layer] = {}
-        self._views: dict[Audience, View] = {}
+        self.identities = identities or {}
+        """By gateway, the certificate names (SANs) of which a client must have one to be its node; a gateway
+        that is not there asks for none."""
+        self._plain = Layers(shared, gateways, regional)
+        self._speak = speak
+        self._spoken: dict[Dialect, Layers] = {}
         self._lock = Lock()
 
     def region(self, name: str) -> Layer:
         """Return a region's layer, made now if this is its first use."""
-        with self._lock:
-            if name not in self._regions:
-                self._regions[name] = self._regional(name)
-            return self._regions[name]
+        return self._plain.region(name)
 
     def counts(self) -> dict[str, int]:
         """Return how many resources there are by type URL, those of the regions made so far included."""
-        with self._lock:
-            layers = [self.shared, *self.gateways.values(), *self._regions.values()]
         counts: dict[str, int] = {}
-        for each in layers:
+        for each in self._plain.made():
             for type_url, names in each.items():
                 counts[type_url] = counts.get(type_url, 0) + len(names)
         return counts
@@ -65,13 +70,13 @@ class Catalogue:
         With the view of an earlier catalogue as `before`, a gateway that has gone since keeps what was its own;
         all else follows, lest its nodes go on letting in whom nobody trusts any more.
         """
-        known = self._views.get(audience)
-        if known is not None:
-            return known
-        gateway = self.gateways.get(audience.gateway)
-        if gateway is None and before is not None:
-            _, gateway, _ = before.layers
-        if gateway is None:
-            return None
-        view = View(self.generation, (self.shared, gateway, self.region(audience.region)))
-        return self._views.setdefault(audience, view)
+        layers = self._layers(audience.dialect)
+        return layers.view(self.generation, audience.gateway, audience.region, before)
+
+    def _layers(self, dialect: Dialect) -> Layers:
+        if dialect == Dialect():
+            return self._plain
+        with self._lock:
+            if dialect not in self._spoken:
+                self._spoken[dialect] = self._speak(dialect) or self._plain
+            return self._spoken[dialect]

@@ -1,0 +1,93 @@
+"""What the newest Envoy is sent over ADS: everything, compiled once and kept while it stays the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from xds_server.graph import Edge, Endpoint, Graph, Place
+from xds_server.snapshot import Layer, Layers, Resource, layer
+
+from .authentication import compile_authentication, compile_credentials
+from .cluster import compile_cluster, compile_dns_cluster, needs_dns
+from .encode import encode_extension
+from .index import EndpointIndex, RegionIndex, merge
+from .key_cluster import compile_key_cluster
+from .listener import compile_listener
+from .load_assignment import compile_assignment
+from .membership import compile_membership
+from .names import AUTHENTICATION, CREDENTIALS, MEMBERSHIP
+from .route import compile_routes
+from .scope import compile_scope
+from .secret import compile_authorities, compile_certificate
+from .target import NEWEST
+
+
+class Rendition:
+    """Compiles all layers, and keeps them from one graph to the next. ``roots`` is the secret of public CAs."""
+
+    def __init__(self, roots: Resource) -> None:
+        self._roots = roots
+        self._shared = EndpointIndex()
+        self._regions = RegionIndex()
+        self._fleet: tuple[object, Layer] = (None, {})
+        self._gateways: dict[str, tuple[Edge, Layer]] = {}
+
+    def compile(self, graph: Graph, endpoints: list[Endpoint]) -> Layers:
+        """The layers of a graph, whose endpoints these are; those of regions as they are asked for."""
+        shared = self._shared.update(endpoints, _compile_shared)
+        return Layers(
+            merge(shared, self._compile_fleet(graph)),
+            {name: self._compile_gateway(edge) for name, edge in graph.edges.items()},
+            lambda region: self._regions.update(
+                endpoints, region, graph.regions.get(region), _compile_regional
+            ),
+        )
+
+    def _compile_fleet(self, graph: Graph) -> Layer:
+        # All that these depend on: the issuers, and which workspaces trust which of them.
+        key = (graph.authorities, {name: tenant.issuers for name, tenant in graph.tenants.items()})
+        if self._fleet[0] != key:
+            self._fleet = (key, layer([*_compile_fleet(graph), self._roots]))
+        return self._fleet[1]
+
+    def _compile_gateway(self, edge: Edge) -> Layer:
+        known = self._gateways.get(edge.name)
+        if known is None or known[0] != edge:
+            known = self._gateways[edge.name] = (edge, layer(_compile_gateway(edge)))
+        return known[1]
+
+
+def _compile_shared(endpoint: Endpoint) -> Iterator[Resource]:
+    yield compile_scope(endpoint)
+    yield compile_routes(endpoint)
+    for deployment in endpoint.deployments:
+        for revision in deployment.revisions:
+            if not needs_dns(revision):
+                yield compile_cluster(endpoint, deployment.environment, revision, NEWEST)
+    yield from compile_authorities(endpoint)
+
+
+def _compile_regional(endpoint: Endpoint, origin: Place | None) -> Iterator[Resource]:
+    for deployment in endpoint.deployments:
+        for revision in deployment.revisions:
+            if needs_dns(revision):
+                yield compile_dns_cluster(endpoint, deployment.environment, revision, origin, NEWEST)
+            else:
+                yield compile_assignment(endpoint, deployment.environment, revision, origin)
+
+
+def _compile_fleet(graph: Graph) -> Iterator[Resource]:
+    yield encode_extension(compile_credentials(graph), CREDENTIALS)
+    yield encode_extension(compile_authentication(graph), AUTHENTICATION)
+    yield encode_extension(compile_membership(graph), MEMBERSHIP)
+    for authority in graph.authorities.values():
+        if authority.jwks is None:
+            yield compile_key_cluster(authority, NEWEST)
+
+
+def _compile_gateway(edge: Edge) -> Iterator[Resource]:
+    for listener in edge.gateway.spec.listeners:
+        yield compile_listener(edge, listener, NEWEST)
+        certificate = edge.certificates.get(listener.name)
+        if certificate is not None:
+            yield compile_certificate(edge.name, listener.name, certificate, str(edge.gateway.origin))

@@ -1,0 +1,85 @@
+"""What clients of another dialect are sent: the same as the newest Envoy over ADS, but for what their target changes.
+
+Compiled are only the types that differ, once such a client is there, and kept as the rest is: a change of one endpoint
+compiles that endpoint. All else is the very objects that everybody is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from threading import Lock
+
+from xds_server.graph import Authority, Edge, Endpoint, Graph, Place
+from xds_server.snapshot import Layer, Layers, Resource, layer
+
+from .cluster import compile_cluster, compile_dns_cluster, needs_dns
+from .index import EndpointIndex, RegionIndex, merge
+from .key_cluster import compile_key_cluster
+from .listener import compile_listener
+from .target import Target
+
+
+class Variation:
+    """Compiles what differs for one target, and keeps it from one graph to the next."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._clusters = EndpointIndex()
+        self._regions = RegionIndex()
+        self._gateways: dict[str, tuple[Edge, Layer]] = {}
+        self._lock = Lock()
+
+    def compile(self, graph: Graph, endpoints: list[Endpoint], plain: Layers) -> Layers:
+        """The layers of a graph, whose endpoints these are; ``plain`` is what the newest Envoy is sent over ADS."""
+        with self._lock:
+            clusters = self._clusters.update(endpoints, self._compile_clusters)
+            keys = layer(_share(self._compile_key_clusters(graph.authorities.values()), plain.shared))
+            return Layers(
+                {**plain.shared, **merge(clusters, keys)},
+                {
+                    name: self._compile_gateway(edge, plain.gateways[name])
+                    for name, edge in graph.edges.items()
+                },
+                lambda region: self._compile_region(graph, endpoints, plain, region),
+            )
+
+    def _compile_region(self, graph: Graph, endpoints: list[Endpoint], plain: Layers, region: str) -> Layer:
+        theirs = plain.region(region)
+
+        def compile_one(endpoint: Endpoint, origin: Place | None) -> Iterator[Resource]:
+            return _share(self._compile_dns_clusters(endpoint, origin), theirs)
+
+        own = self._regions.update(endpoints, region, graph.regions.get(region), compile_one)
+        return {**theirs, **own}
+
+    def _compile_gateway(self, edge: Edge, plain: Layer) -> Layer:
+        known = self._gateways.get(edge.name)
+        if known is None or known[0] != edge:
+            listeners = (compile_listener(edge, each, self._target) for each in edge.gateway.spec.listeners)
+            known = self._gateways[edge.name] = (edge, {**plain, **layer(listeners)})
+        return known[1]
+
+    def _compile_clusters(self, endpoint: Endpoint) -> Iterator[Resource]:
+        for deployment in endpoint.deployments:
+            for revision in deployment.revisions:
+                if not needs_dns(revision):
+                    yield compile_cluster(endpoint, deployment.environment, revision, self._target)
+
+    def _compile_dns_clusters(self, endpoint: Endpoint, origin: Place | None) -> Iterator[Resource]:
+        for deployment in endpoint.deployments:
+            for revision in deployment.revisions:
+                if needs_dns(revision):
+                    environment = deployment.environment
+                    yield compile_dns_cluster(endpoint, environment, revision, origin, self._target)
+
+    def _compile_key_clusters(self, authorities: Iterable[Authority]) -> Iterator[Resource]:
+        for authority in authorities:
+            if authority.jwks is None:
+                yield compile_key_cluster(authority, self._target)
+
+
+def _share(own: Iterable[Resource], theirs: Layer) -> Iterator[Resource]:
+    """Resources, or instead of each the plain layer's if that is the same."""
+    for each in own:
+        plain = theirs.get(each.type_url, {}).get(each.name)
+        yield plain if plain is not None and plain.version == each.version else each
