@@ -1,8 +1,8 @@
 """Server: catalogues in, xDS streams and an admin HTTP out.
 
 Input: `Catalogue`s, handed to `ControlPlane.publish`. Output: the discovery services on gRPC (aggregated
-and per type,
-delta and state of the world), gRPC health, and `/metrics`, `/healthz`, `/readyz`, `/nodes` on HTTP.
+and per type, delta and state of the world), client status (CSDS), load reports (LRS), gRPC health, and
+`/metrics`, `/healthz`, `/readyz`, `/nodes` and `/loads` on HTTP.
 
 Sockets, clocks and tasks live here; decisions of the protocol do not (`protocol`), and policies neither.
 """
@@ -11,5 +11,17 @@ from xds_server.server.control_plane import ControlPlane
 from xds_server.server.logs import configure
 from xds_server.server.pipeline import Pipeline, Update
 from xds_server.server.port import PortTaken
+from xds_server.server.tls import BadCertificateError, Tls
+from xds_server.server.transport import Keepalive, Limits
 
-__all__ = ["ControlPlane", "Pipeline", "PortTaken", "Update", "configure"]
+__all__ = [
+    "BadCertificateError",
+    "ControlPlane",
+    "Keepalive",
+    "Limits",
+    "Pipeline",
+    "PortTaken",
+    "Tls",
+    "Update",
+    "configure",
+]

@@ -14,15 +14,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from xds_server.server.load_reports import LoadReports
 from xds_server.server.metrics import CONTENT_TYPE, Metrics
 from xds_server.server.nodes import NodeStatus
 from xds_server.server.readiness import Readiness
 
-_GRACE: Final = 1
+GRACE: Final = 1
+"""Seconds that requests being answered are given at the end."""
 
 
-def application(metrics: Metrics, nodes: NodeStatus, readiness: Readiness) -> Starlette:
-    """Make the admin application: `/metrics`, `/healthz`, `/readyz`, `/nodes` and `/nodes/<id>`."""
+def application(metrics: Metrics, nodes: NodeStatus, readiness: Readiness, loads: LoadReports) -> Starlette:
+    """Make the application: `/metrics`, `/healthz`, `/readyz`, `/loads`, `/nodes` and `/nodes/<id>`."""
 
     async def metrics_page(_: Request) -> Response:
         metrics.nodes.set(nodes.connected())
@@ -44,11 +46,15 @@ def application(metrics: Metrics, nodes: NodeStatus, readiness: Readiness) -> St
             return JSONResponse({"error": "no such node"}, status_code=404)
         return JSONResponse(found)
 
+    async def all_loads(_: Request) -> Response:
+        return JSONResponse(loads.describe())
+
     return Starlette(
         routes=[
             Route("/metrics", metrics_page),
             Route("/healthz", healthz),
             Route("/readyz", readyz),
+            Route("/loads", all_loads),
             Route("/nodes", all_nodes),
             Route("/nodes/{id:path}", one_node),
         ]
@@ -69,7 +75,7 @@ class AdminServer:
         self._socket = listening
         self._server = _Server(
             uvicorn.Config(
-                app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=_GRACE
+                app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=GRACE
             )
         )
         self._task: asyncio.Task[None] | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from time import time
 from typing import Any, Final
 
 import grpc
@@ -11,34 +12,32 @@ import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from xds_server.protocol import DeltaStream, SotwStream, Stream, Timing
-from xds_server.server.admin import AdminServer, application
+from xds_server.protocol.types import CLUSTER
+from xds_server.server.admin import GRACE, AdminServer, application
+from xds_server.server.admission import Seats, Turns
+from xds_server.server.client_status import ClientStatus
 from xds_server.server.discovery import AGGREGATED, Discovery
+from xds_server.server.ending import end
+from xds_server.server.load_reports import LoadReports
+from xds_server.server.load_service import LoadService
+from xds_server.server.membership import Membership
 from xds_server.server.metrics import Metrics
 from xds_server.server.nodes import NodeStatus
+from xds_server.server.pacing import Pacing
+from xds_server.server.peer import peer_of
 from xds_server.server.port import PortTaken, bind, split
 from xds_server.server.publisher import Publisher
 from xds_server.server.readiness import Readiness
 from xds_server.server.session import Services
+from xds_server.server.tls import Certificates, Tls
+from xds_server.server.transport import Keepalive, Limits, options
 from xds_server.server.wire_format import Encoder
 from xds_server.snapshot import Catalogue
 
 log = structlog.get_logger("fairlead.server")
 
-_LARGEST_REQUEST: Final = 64 << 20
-"""A client that comes back lists all it holds with versions: far over gRPC's default of 4 MiB."""
-
-_OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
-    ("grpc.max_receive_message_length", _LARGEST_REQUEST),
-    ("grpc.max_send_message_length", -1),
-    # A second server on the same port would silently take half of the streams.
-    ("grpc.so_reuseport", 0),
-    # A peer that vanished without a word is noticed within 40 s, its streams and state are freed.
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.max_pings_without_data", 0),
-    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
-)
+_MARGIN: Final = 3.0
+"""Seconds beyond its grace that a part is given to end."""
 
 
 class ControlPlane:
@@ -46,7 +45,8 @@ class ControlPlane:
 
     `xds_address` and `admin_address` are `host:port`; with port 0 any free one is taken, and `xds_port` and
     `admin_port` say which. `max_stream_age` (seconds) closes connections after that time, spread a little,
-    so that clients spread over replicas; `None` leaves them open.
+    so that clients spread over replicas; `None` leaves them open. Without `tls` xDS is plain text, and nobody
+    is asked who they are. Nodes report their load every `load_interval` seconds. Raises `BadCertificateError`.
     """
 
     def __init__(
@@ -57,6 +57,10 @@ class ControlPlane:
         identifier: str = "fairlead",
         timing: Timing | None = None,
         max_stream_age: float | None = None,
+        tls: Tls | None = None,
+        limits: Limits | None = None,
+        keepalive: Keepalive | None = None,
+        load_interval: float = 10.0,
     ) -> None:
         self.metrics = Metrics()
         self.readiness = Readiness()
@@ -67,16 +71,36 @@ class ControlPlane:
         self._xds_address = xds_address
         self._admin_address = admin_address
         self._timing = timing or Timing()
-        self._max_stream_age = max_stream_age
-        self._discovery = Discovery(
-            Services(self.publisher, self.nodes, self.metrics, Encoder(identifier), self._make_stream)
+        self._options = options(keepalive or Keepalive(), max_stream_age)
+        self._certificates = Certificates(tls) if tls is not None else None
+        peers = tls is not None and tls.client_ca is not None
+        self._peer_of = peer_of if peers else lambda _: None
+        limits = limits or Limits()
+        turns = Turns(limits.first_exchanges, limits.first_exchange_seconds)
+        membership = Membership(self.publisher)
+        seats = Seats(limits.streams, self.metrics.streams_refused)
+        services = Services(
+            self.publisher,
+            self.nodes,
+            self.metrics,
+            Encoder(identifier),
+            self._make_stream,
+            Pacing(turns, self.metrics.admitted, self.metrics.queued),
+            membership,
         )
+        self._discovery = Discovery(services, seats, self._peer_of)
+        self.loads = LoadReports(self.metrics.loads, self._is_cluster, time)
+        self._load_service = LoadService(self.loads, self.nodes, membership, seats, load_interval)
+        self._client_status = ClientStatus(self.nodes, seats)
         self._health = health.aio.HealthServicer()
         self._server: grpc.aio.Server | None = None
         self._admin: AdminServer | None = None
 
     def _make_stream(self, kind: type[DeltaStream | SotwStream], prefix: str) -> Stream[Any]:
         return kind(nonce_prefix=prefix, timing=self._timing)
+
+    def _is_cluster(self, name: str) -> bool:
+        return self.publisher.knows(CLUSTER, name)
 
     async def start(self) -> None:
         """Open both ports and serve. Raises `PortTaken` or `ValueError` for an address that cannot be had."""
@@ -87,7 +111,7 @@ class ControlPlane:
             admin.close()
             raise
         self.admin_port = admin.getsockname()[1]
-        self._admin = AdminServer(application(self.metrics, self.nodes, self.readiness), admin)
+        self._admin = AdminServer(application(self.metrics, self.nodes, self.readiness, self.loads), admin)
         self._admin.start()
         log.info(
             "serving",
@@ -99,16 +123,17 @@ class ControlPlane:
         # gRPC only says that it failed to bind; a socket of our own says why. It is closed before gRPC
         # takes the port.
         bind(self._xds_address, "xDS").close()
-        options = list(_OPTIONS)
-        if self._max_stream_age is not None:
-            options.append(("grpc.max_connection_age_ms", int(self._max_stream_age * 1000)))
-            options.append(("grpc.max_connection_age_grace_ms", 1000))
-        server = grpc.aio.server(options=options)
+        server = grpc.aio.server(options=self._options)
         self._discovery.add_to(server)
+        self._client_status.add_to(server)
+        self._load_service.add_to(server, self._peer_of)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         await self._set_health(serving=False)
         try:
-            self.xds_port = server.add_insecure_port(self._xds_address)
+            if self._certificates is not None:
+                self.xds_port = server.add_secure_port(self._xds_address, self._certificates.credentials())
+            else:
+                self.xds_port = server.add_insecure_port(self._xds_address)
         except RuntimeError as error:
             raise PortTaken(self._xds_address, "xDS") from error
         await server.start()
@@ -134,15 +159,18 @@ class ControlPlane:
             await self._health.set(service, status)
 
     async def stop(self, grace: float = 2.0) -> None:
-        """Close streams and ports; what has not ended after `grace` seconds is cut. May be called again."""
+        """Close streams and ports; what has not ended after `grace` seconds is cut. May be called again.
+
+        A part that does not end even so is left, with a warning that names it.
+        """
         server, self._server = self._server, None
         admin, self._admin = self._admin, None
         if server is not None:
             await self._health.enter_graceful_shutdown()
             self._discovery.close()
-            await server.stop(grace)
+            await end("gRPC", server.stop(grace), grace + _MARGIN)
         if admin is not None:
-            await admin.stop()
+            await end("admin HTTP", admin.stop(), GRACE + _MARGIN)
         if server is not None or admin is not None:
             log.info("stopped")
 

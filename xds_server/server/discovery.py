@@ -9,7 +9,10 @@ import grpc
 import grpc.aio
 
 from xds_server.protocol import types as t
-from xds_server.server.session import DELTA, SOTW, Services, Session, StreamFaultError, Variant
+from xds_server.server.admission import Seats
+from xds_server.server.fault import StreamFaultError
+from xds_server.server.peer import Peer
+from xds_server.server.session import DELTA, SOTW, Services, Session, Variant
 
 AGGREGATED: Final = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 
@@ -33,8 +36,12 @@ _Handler = Callable[[AsyncIterator[bytes], Any], Awaitable[None]]
 class Discovery:
     """Serves all discovery services from one state; `close` ends the open streams."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(
+        self, services: Services, seats: Seats, peer_of: Callable[[Any], Peer | None] = lambda _: None
+    ) -> None:
         self._services = services
+        self._seats = seats
+        self._peer_of = peer_of
         self._sessions: set[Session] = set()
         self._closed = False
 
@@ -60,7 +67,9 @@ class Discovery:
 
     def _serve(self, variant: Variant, default_type: str) -> _Handler:
         async def serve(requests: AsyncIterator[bytes], context: Any) -> None:
-            session = Session(variant, self._services, default_type)
+            session = Session(variant, self._services, default_type, self._peer_of(context))
+            if not self._seats.take():
+                await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, self._seats.words)
             if self._closed:
                 session.close()
             self._sessions.add(session)
@@ -72,6 +81,7 @@ class Discovery:
                 await context.abort(fault.status, fault.words)
             finally:
                 gauge.dec()
+                self._seats.free()
                 self._sessions.discard(session)
 
         return serve

@@ -31,12 +31,31 @@ class Metrics:
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
         self.streams = self._gauge("xds_streams", "Open streams", "variant")
+        self.streams_refused = Counter(
+            "fairlead_xds_streams_refused",
+            "Streams refused because there were as many as may be",
+            registry=self.registry,
+        )
+        self.admitted = Gauge(
+            "fairlead_xds_first_exchanges", "Streams in their first exchange", registry=self.registry
+        )
+        self.queued = Gauge(
+            "fairlead_xds_first_exchanges_waiting",
+            "Streams that wait for their first exchange",
+            registry=self.registry,
+        )
         self.requests = self._counter("xds_requests", "Requests received", "type")
         self.responses = self._counter("xds_responses", "Responses sent", "type")
         self.bytes_sent = self._counter("xds_response_bytes", "Bytes of the responses sent", "type")
         self.resources_sent = self._counter("xds_resources_sent", "Resources in the responses sent", "type")
         self.accepted = self._counter("xds_accepted", "Responses acknowledged (ACK)", "type")
         self.refused = self._counter("xds_refused", "Responses refused (NACK)", "type")
+        self.coalesced = self._counter(
+            "xds_coalesced", "Changes that joined others not yet sent to a stream", "type"
+        )
+        self.loads = self._counter(
+            "load_requests", "Requests to backends, as nodes report them", "cluster", "outcome"
+        )
         self.answer_seconds = Histogram(
             "fairlead_xds_answer_seconds",
             "From a response to its acknowledgement or refusal",

@@ -6,11 +6,10 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import monotonic, time
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
-from xds_server.protocol import Channel, Node, Refusal, Stream
+from xds_server.protocol import Channel, Mark, Node, Refusal, Standing, Stream
 from xds_server.protocol.types import short
-from xds_server.snapshot import Resource
 
 _REMEMBERED: Final = 1000
 """Nodes without a stream that are still told of."""
@@ -26,6 +25,13 @@ class Member(Protocol):
     @property
     def stream(self) -> Stream[Any]:
         """The state machine."""
+
+
+class Connected(NamedTuple):
+    """A node and its open streams."""
+
+    node: Node
+    members: tuple[Member, ...]
 
 
 @dataclass(slots=True)
@@ -67,6 +73,20 @@ class NodeStatus:
     def connected(self) -> int:
         """Return how many nodes have a stream."""
         return sum(1 for entry in self._entries.values() if entry.members)
+
+    def connections(self) -> list[Connected]:
+        """Return the nodes that have a stream, by id."""
+        return [
+            Connected(entry.node, tuple(entry.members))
+            for _, entry in sorted(self._entries.items())
+            if entry.members
+        ]
+
+    def held(self, node_id: str, type_url: str) -> list[str]:
+        """Return the names of what a connected node accepted of a type, in order."""
+        entry = self._entries.get(node_id)
+        channels = [each.stream.channels.get(type_url) for each in entry.members] if entry else []
+        return sorted({name for channel in channels if channel is not None for name in channel.held})
 
     def refused(self) -> int:
         """Return how many resources connected nodes refuse now, summed over nodes."""
@@ -114,11 +134,13 @@ class NodeStatus:
 
 
 def _without_resources(stream: dict[str, Any]) -> dict[str, Any]:
-    types = {
-        name: {key: value for key, value in each.items() if key != "resources"}
-        for name, each in stream["types"].items()
-    }
+    types = {name: _short(each) for name, each in stream["types"].items()}
     return stream | {"types": types}
+
+
+def _short(told: dict[str, Any]) -> dict[str, Any]:
+    named = "*" if "*" in told["subscribed"] else len(told["subscribed"])
+    return {key: value for key, value in told.items() if key != "resources"} | {"subscribed": named}
 
 
 def _stream(member: Member, *, resources: bool) -> dict[str, Any]:
@@ -128,17 +150,16 @@ def _stream(member: Member, *, resources: bool) -> dict[str, Any]:
         "generation": None if view is None else view.generation,
         "synced": member.stream.in_step,
         "types": {
-            short(type_url): _channel(channel, resources=resources)
+            short(type_url): _channel(channel)
+            | (_resources(member.stream, type_url, channel) if resources else {})
             for type_url, channel in member.stream.channels.items()
         },
     }
 
 
-def _channel(channel: Channel, *, resources: bool) -> dict[str, Any]:
-    told: dict[str, Any] = {
-        "subscribed": sorted(channel.subscription.names) + (["*"] if channel.subscription.wildcard else [])
-        if resources
-        else ("*" if channel.subscription.wildcard else len(channel.subscription.names)),
+def _channel(channel: Channel) -> dict[str, Any]:
+    return {
+        "subscribed": "*" if channel.subscription.wildcard else len(channel.subscription.names),
         "held": len(channel.held),
         "in_flight": channel.flight is not None,
         "waiting": len(channel.dirty),
@@ -147,32 +168,41 @@ def _channel(channel: Channel, *, resources: bool) -> dict[str, Any]:
         "responses": channel.sent,
         "acked": channel.accepted,
         "nacked": channel.refused,
+        "synced": channel.synced,
+        "last_sent": _mark(channel.last_sent),
+        "last_acked": _mark(channel.last_accepted),
+        "last_nacked": _mark(channel.last_refused),
         "refusals": [_refusal(channel.refusals[name]) for name in sorted(channel.refusals)],
     }
-    if resources:
-        told["resources"] = _resources(channel)
-    return told
 
 
-def _resources(channel: Channel) -> list[dict[str, Any]]:
-    """List each resource once: the version sent and not yet answered, the accepted one, the refused one."""
-    sent = channel.flight.sent if channel.flight is not None else {}
-    told = []
-    for name in sorted(channel.held.keys() | sent.keys() | channel.refusals.keys()):
-        held, going, refusal = channel.held.get(name), sent.get(name), channel.refusals.get(name)
-        told.append(
-            {
-                "name": name,
-                "sent": going.version if going else refusal.resource.version if refusal else _version(held),
-                "acked": _version(held),
-                "nacked": refusal.resource.version if refusal else None,
-            }
-        )
-    return told
+def _resources(stream: Stream[Any], type_url: str, channel: Channel) -> dict[str, Any]:
+    return {
+        "subscribed": sorted(channel.subscription.names) + (["*"] if channel.subscription.wildcard else []),
+        "resources": [_row(each) for each in stream.standings(type_url)],
+    }
 
 
-def _version(held: Resource | None) -> str | None:
-    return None if held is None else held.version
+def _row(standing: Standing) -> dict[str, Any]:
+    return {
+        "name": standing.name,
+        "state": standing.state.value,
+        "sent": standing.sent,
+        "sent_at": _when(standing.sent_at),
+        "acked": standing.accepted,
+        "acked_at": _when(standing.accepted_at),
+        "nacked": standing.refused,
+        "nacked_at": _when(standing.refused_at),
+        "error": standing.text,
+        "origin": standing.origin,
+        "leaving": standing.leaving,
+    }
+
+
+def _mark(mark: Mark | None) -> dict[str, Any] | None:
+    if mark is None:
+        return None
+    return {"version": mark.version, "at": _when(mark.at), "error": mark.text or None}
 
 
 def _refusal(refusal: Refusal) -> dict[str, Any]:
@@ -180,9 +210,14 @@ def _refusal(refusal: Refusal) -> dict[str, Any]:
         "name": refusal.resource.name,
         "version": refusal.resource.version,
         "error": refusal.text,
-        "since": _iso(time() - (monotonic() - refusal.since)),
+        "since": _when(refusal.since),
         "origin": refusal.resource.origin,
     }
+
+
+def _when(at: float | None) -> str | None:
+    """Turn a time of the streams' clock into one of the calendar."""
+    return None if at is None else _iso(time() - (monotonic() - at))
 
 
 def _iso(seconds: float) -> str:

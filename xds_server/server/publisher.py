@@ -127,6 +127,15 @@ class Publisher:
             if not group.readers:
                 del self._groups[audience]
 
+    def knows(self, type_url: str, name: str) -> bool:
+        """Say whether the fleet, or one of its gateways, has a resource of this name."""
+        catalogue = self.catalogue
+        if catalogue is None:
+            return False
+        return any(
+            name in each.get(type_url, {}) for each in (catalogue.shared, *catalogue.gateways.values())
+        )
+
     def gateways(self) -> tuple[str, ...]:
         """Return the names of the gateways there are."""
         return tuple(sorted(self.catalogue.gateways)) if self.catalogue is not None else ()

@@ -14,22 +14,17 @@ import structlog
 
 from xds_server.protocol import Accepted, DeltaStream, Event, Node, Request, Response, SotwStream, Stream
 from xds_server.protocol.types import short
+from xds_server.server.fault import StreamFaultError
+from xds_server.server.membership import Membership
 from xds_server.server.metrics import Metrics, label
 from xds_server.server.nodes import NodeStatus
+from xds_server.server.pacing import Pacing, Turn
+from xds_server.server.peer import Peer
 from xds_server.server.publisher import Publisher
 from xds_server.server.wire_format import Encoder, MalformedRequestError, decode_delta, decode_sotw
 from xds_server.snapshot import Audience, Dialect, Diff, Identity, Transport, View
 
 log = structlog.get_logger("fairlead.xds")
-
-
-class StreamFaultError(Exception):
-    """A fault of the stream as a whole: it is closed with this status. Anything less leaves it open."""
-
-    def __init__(self, status: grpc.StatusCode, words: str) -> None:
-        super().__init__(words)
-        self.status = status
-        self.words = words
 
 
 class Sink(Protocol):
@@ -62,12 +57,16 @@ class Services:
     metrics: Metrics
     encoder: Encoder
     make_stream: Callable[[type[DeltaStream | SotwStream], str], Stream[Any]]
+    pacing: Pacing
+    membership: Membership
 
 
 class Session:
     """One stream from its first request to its end. Nothing is kept of it afterwards."""
 
-    def __init__(self, variant: Variant, services: Services, default_type: str = "") -> None:
+    def __init__(
+        self, variant: Variant, services: Services, default_type: str = "", peer: Peer | None = None
+    ) -> None:
         self.variant = variant.name
         self.stream = services.make_stream(variant.stream, f"{uuid4().hex[:8]}-")
         self.node: Node | None = None
@@ -77,12 +76,32 @@ class Session:
         self._audience: Audience | None = None
         self._wake = asyncio.Event()
         self._closing = False
+        self._peer = peer
+        """`None`: clients are not asked who they are."""
+        self._fault: StreamFaultError | None = None
+        self._turn = Turn(services.pacing, self._wake.set)
 
     def show(self, view: View, change: Diff | None) -> None:
-        """Take a view from the publisher."""
+        """Take a view from the publisher, unless the client may not have it: that ends the stream."""
+        try:
+            if self._audience is not None:
+                member = self.stream.view is not None
+                self._services.membership.require(self._audience.gateway, self._peer, member=member)
+        except StreamFaultError as fault:
+            self._fault = fault
+            self._wake.set()
+            return
+        self._count_joined(change)
         self.stream.on_view(view, change)
         if change is None or change:
             self._wake.set()
+
+    def _count_joined(self, change: Diff | None) -> None:
+        """Count changes that join others still waiting to be sent: one response will tell of all."""
+        for type_url in change.types() if change is not None else ():
+            channel = self.stream.channels.get(type_url)
+            if channel is not None and channel.dirty:
+                self._services.metrics.coalesced.labels(label(type_url)).inc()
 
     def close(self) -> None:
         """End the stream soon, as if it were complete."""
@@ -94,15 +113,24 @@ class Session:
         reading = asyncio.create_task(self._read(requests))
         reading.add_done_callback(lambda _: self._wake.set())
         try:
-            while not (reading.done() or self._closing):
-                for response in self.stream.poll(monotonic()):
-                    await self._send(response, sink)
+            while not (reading.done() or self._closing or self._fault):
+                if self.stream.view is not None and self._turn.has_come():
+                    await self._send_due(sink)
                 await self._sleep()
+            if self._fault is not None:
+                raise self._fault
             if reading.done():
                 reading.result()
         finally:
             reading.cancel()
+            self._turn.end()
             self._leave()
+
+    async def _send_due(self, sink: Sink) -> None:
+        for response in self.stream.poll(monotonic()):
+            await self._send(response, sink)
+        if self.stream.in_step:
+            self._turn.end()
 
     async def _sleep(self) -> None:
         """Wait until there may be something to send."""
@@ -155,11 +183,12 @@ class Session:
             raise StreamFaultError(grpc.StatusCode.INVALID_ARGUMENT, "the first request must carry node.id")
         if self.node is not None and node.id != self.node.id:
             raise StreamFaultError(grpc.StatusCode.INVALID_ARGUMENT, "node.id changed within a stream")
+        audience = self._audience_of(node)
+        self._services.membership.require(audience.gateway, self._peer)
         known, self.node = self.node, node
         if known is None:
             self._services.nodes.join(node, self)
             log.info("node connected", variant=self.variant, **_words(node))
-        audience = self._audience_of(node)
         if audience != self._audience:
             await self._attach(audience, node)
 

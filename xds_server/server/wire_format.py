@@ -44,7 +44,7 @@ def decode_sotw(payload: bytes) -> Request:
         error=message.error_detail.message if message.HasField("error_detail") else None,
         names=tuple(message.resource_names),
         version=message.version_info,
-        node=_node(message.node) if message.HasField("node") else None,
+        node=read_node(message.node) if message.HasField("node") else None,
     )
 
 
@@ -58,7 +58,7 @@ def decode_delta(payload: bytes) -> Request:
         subscribe=tuple(message.resource_names_subscribe),
         unsubscribe=tuple(message.resource_names_unsubscribe),
         initial_versions=dict(message.initial_resource_versions),
-        node=_node(message.node) if message.HasField("node") else None,
+        node=read_node(message.node) if message.HasField("node") else None,
     )
 
 
@@ -71,7 +71,8 @@ def _parse(name: str, payload: bytes) -> Any:
     return message
 
 
-def _node(node: Any) -> Node:
+def read_node(node: Any) -> Node:
+    """Take what counts out of a `Node` message."""
     agent, release = node.user_agent_name, None
     if node.HasField("user_agent_build_version"):
         version = node.user_agent_build_version.version

@@ -1,0 +1,50 @@
+"""Who may be a member of which gateway, as the current catalogue says."""
+
+from __future__ import annotations
+
+import grpc
+import structlog
+
+from xds_server.protocol import Node
+from xds_server.server.fault import StreamFaultError
+from xds_server.server.peer import Peer
+from xds_server.server.publisher import Publisher
+from xds_server.snapshot import Identity
+
+log = structlog.get_logger("fairlead.membership")
+
+
+class Membership:
+    """Decides by the client's certificate. A `peer` of `None` was not asked who it is, and may be anybody."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher = publisher
+
+    def require(self, gateway: str, peer: Peer | None, *, member: bool = False) -> None:
+        """Raise `StreamFaultError` unless the client may be a member of the gateway.
+
+        Before the first catalogue nobody knows, and nothing is raised; nothing is sent either. Of a gateway that
+        has gone since, who is a `member` stays one.
+        """
+        catalogue = self._publisher.catalogue
+        if peer is None or catalogue is None or (member and gateway not in catalogue.gateways):
+            return
+        if peer.may_join(gateway, catalogue.identities.get(gateway, frozenset())):
+            return
+        log.warning(
+            "client may not join the gateway it names; nothing is sent to it",
+            gateway=gateway,
+            peer=str(peer),
+        )
+        words = f"the client certificate ({peer}) is not of a member of gateway {gateway}"
+        raise StreamFaultError(grpc.StatusCode.PERMISSION_DENIED, words)
+
+    def require_of(self, node: Node, peer: Peer | None) -> None:
+        """As `require`, of the gateway that a node names, and with a status to try again before the first catalogue."""
+        catalogue = self._publisher.catalogue
+        if peer is None:
+            return
+        if catalogue is None:
+            raise StreamFaultError(grpc.StatusCode.UNAVAILABLE, "no configuration has been loaded yet")
+        identity = Identity(node.id, node.cluster, node.region, node.metadata)
+        self.require(catalogue.gateway_of(identity), peer)
