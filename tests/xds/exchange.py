@@ -11,6 +11,8 @@ import pytest
 
 from tests.xds.raw_client import RawClient
 from xds_server.protocol import types as t
+from xds_server.protocol.types import short
+from xds_server.server import ControlPlane
 from xds_server.snapshot import Resource
 
 T, C, E, S, X, L, P, R = t.ORDER
@@ -73,3 +75,9 @@ def bodies(response: Any) -> list[str]:
 def removed(response: Any) -> list[str]:
     """The names that a delta response takes away."""
     return list(response.removed_resources)
+
+
+def told_of(plane: ControlPlane, type_url: str) -> dict[str, Any]:
+    """What the server knows of one type on the only stream."""
+    node = plane.nodes.one("node-1")
+    return node["streams"][0]["types"].get(short(type_url), {}) if node else {}
