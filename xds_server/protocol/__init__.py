@@ -10,11 +10,12 @@ This room must not import gRPC, read a clock, wait, do I/O, decode a body or kno
 https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol
 """
 
-from xds_server.protocol.channel import Channel, Flight
+from xds_server.protocol.channel import Channel
 from xds_server.protocol.message import Accepted, Event, Node, Refused, Request, Response
 from xds_server.protocol.ordering import Ordering, Timing
+from xds_server.protocol.record import Flight, Mark
 from xds_server.protocol.refusal import Refusal
-from xds_server.protocol.standing import Mark, Standing, State
+from xds_server.protocol.standing import Standing, State
 from xds_server.protocol.stream import DeltaStream, SotwStream, Stream
 from xds_server.protocol.subscription import Subscription
 

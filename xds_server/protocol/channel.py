@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
 from typing import Protocol
 
+from xds_server.protocol.inquiry import Inquiry
 from xds_server.protocol.message import Accepted, Event, Refused, Response
+from xds_server.protocol.record import Flight, Record
 from xds_server.protocol.refusal import Refusal, clean, culprits
-from xds_server.protocol.standing import Mark, Receipt
 from xds_server.protocol.subscription import Change, Subscription
 from xds_server.protocol.types import WILDCARD
 from xds_server.snapshot import Resource, View
-
-
-@dataclass(frozen=True, slots=True)
-class Flight:
-    """A response sent and not yet answered."""
-
-    nonce: str
-    version: str
-    sent: dict[str, Resource]
-    removed: tuple[str, ...]
-    changed: frozenset[str]
-    """Names in `sent` that the client may not have had with these bytes."""
-    at: float
 
 
 class Gate(Protocol):
@@ -38,7 +25,7 @@ class Gate(Protocol):
         """Return those of `channel.leaving` that may be taken from the client now."""
 
 
-class Channel(ABC):
+class Channel(Record, ABC):
     """State of one type on one stream. At most one response is in flight.
 
     What changes meanwhile is only a name in `dirty`: bounded by the number of names, and the latest bytes
@@ -49,6 +36,7 @@ class Channel(ABC):
     """Whether the variant lets a client say, on a new stream, what it holds from before."""
 
     def __init__(self, type_url: str) -> None:
+        super().__init__()
         self.type_url = type_url
         self.subscription = Subscription(wildcard_type=type_url in WILDCARD)
         self.held: dict[str, Resource] = {}
@@ -71,20 +59,13 @@ class Channel(ABC):
         self.leaving: dict[str, float | None] = {}
         """Gone, but still held by the client: since when nothing refers to them (`None`: something does)."""
         self.refusals: dict[str, Refusal] = {}
-        self.receipts: dict[str, Receipt] = {}
-        """Of names in `held`; not of what the client has from an earlier stream."""
-        self.last_sent: Mark | None = None
-        self.last_accepted: Mark | None = None
-        self.last_refused: Mark | None = None
-        self.accepted_version = ""
-        self.sent = 0
-        self.accepted = 0
-        self.refused = 0
+        self.inquiry = Inquiry()
+        """Into which of several `refusals` are deserved, while nothing else is to be sent."""
 
     @property
     def waiting(self) -> bool:
         """Say whether there is something to look at."""
-        return bool(self.dirty or self.fresh or self.leaving)
+        return bool(self.dirty or self.fresh or self.leaving or self.inquiry)
 
     @property
     def in_step(self) -> bool:
@@ -95,12 +76,6 @@ class Channel(ABC):
     def quiet(self) -> bool:
         """Say whether the client is known to hold all there is, and nothing else."""
         return self.in_step and not self.leaving
-
-    @property
-    def synced(self) -> bool:
-        """Say whether the last response was accepted (its nonce is the last one acknowledged)."""
-        sent, accepted = self.last_sent, self.last_accepted
-        return sent is not None and accepted is not None and sent.nonce == accepted.nonce
 
     def note(self, names: frozenset[str]) -> None:
         """Take notice that these names changed."""
@@ -119,14 +94,23 @@ class Channel(ABC):
     def respond(self, view: View, gate: Gate, nonce: str, now: float) -> Response | None:
         """Make the response that is due, if there is anything to say. Not to be called with one in flight."""
         flight = self.make(view, gate, nonce, now)
+        while flight is None and (suspects := self.inquiry.next(lambda name: self._suspected(name, view))):
+            self.ask(suspects)
+            flight = self.make(view, gate, nonce, now)
         self.fresh = False
         if flight is None:
             return None
         self.flight, self.nonce = flight, nonce
-        self.last_sent = Mark(nonce, flight.version, now)
-        self.sent += 1
+        self.record_sent(flight)
         ordered = tuple(flight.sent[name] for name in sorted(flight.sent))
         return Response(self.type_url, nonce, flight.version, ordered, flight.removed)
+
+    def _suspected(self, name: str, view: View) -> bool:
+        """Say whether a refusal is still unproven, and of what should be sent."""
+        refusal, resource = self.refusals.get(name), view.get(self.type_url, name)
+        if refusal is None or resource is None or refusal.named:
+            return False
+        return self.subscription.wants(name) and resource.version == refusal.resource.version
 
     @abstractmethod
     def make(self, view: View, gate: Gate, nonce: str, now: float) -> Flight | None:
@@ -137,52 +121,55 @@ class Channel(ABC):
         flight, self.flight = self.flight, None
         if flight is None:
             return None
+        seconds = now - flight.at
         if error is None:
             self.accepted += 1
-            self._take_as_accepted(flight, now)
-            return Accepted(self.type_url, flight.nonce, flight.version, len(flight.sent), now - flight.at)
-        self.refused += 1
+            self._take(flight, now)
+            return Accepted(self.type_url, flight.nonce, flight.version, len(flight.sent), seconds)
         text = clean(error)
-        self.last_refused = Mark(flight.nonce, flight.version, now, text)
-        blamed = culprits(text, flight.sent)
+        self.record_refused(flight, text, now)
         if version == flight.version != self.accepted_version:
             # Envoy can hold an error back until its answer to a later response, which it accepted.
-            self._take_as_accepted(flight, now)
-            refusals = {name: Refusal(flight.sent[name], text, now, flight.at) for name in blamed}
+            refusals = self._charge(flight, culprits(text, flight.sent), text, now, named=True)
+            self._take(flight, now)
         else:
-            suspects = blamed or flight.changed or flight.sent.keys()
-            refusals = {
-                name: Refusal(flight.sent[name], text, now, flight.at, bool(blamed) or len(suspects) == 1)
-                for name in suspects
-            }
-            self.refusals |= refusals
-            self.spare(flight, [name for name, sent in flight.sent.items() if not self._refuses(sent)])
-            self._stamp(flight, now)
-            for name in refusals:
-                if not self.subscription.wants(name):
-                    self.forget(name)
+            # What it had before is not what it refuses, though its words may mention it.
+            blamed = culprits(text, flight.changed)
+            suspects = blamed or flight.changed
+            named = bool(blamed) or len(suspects) == 1
+            refusals = self._charge(flight, suspects, text, now, named=named)
+            self._refuse(flight, refusals, now)
+            if not named and self.may_halve:
+                self.inquiry.open(suspects)
         ordered = tuple(refusals[name] for name in sorted(refusals))
-        return Refused(self.type_url, flight.nonce, flight.version, text, ordered, now - flight.at)
+        return Refused(self.type_url, flight.nonce, flight.version, text, ordered, seconds)
 
-    def _take_as_accepted(self, flight: Flight, now: float) -> None:
+    def _take(self, flight: Flight, now: float) -> None:
         self.accept(flight)
-        self._stamp(flight, now)
-        self.accepted_version = flight.version
-        self.last_accepted = Mark(flight.nonce, flight.version, now)
+        self.record_accepted(flight, now)
+        self.date(flight, self.held, now)
 
-    def _stamp(self, flight: Flight, now: float) -> None:
-        """Date what a response brought and the client now holds."""
-        receipt = Receipt(flight.at, now)
-        for name, resource in flight.sent.items():
-            if (name in flight.changed or name not in self.receipts) and self.held.get(name) is resource:
-                self.receipts[name] = receipt
-        if len(self.receipts) > len(self.held):
-            for name in self.receipts.keys() - self.held.keys():
-                del self.receipts[name]
+    def _charge(
+        self, flight: Flight, suspects: Collection[str], text: str, now: float, *, named: bool
+    ) -> dict[str, Refusal]:
+        refusals = {}
+        for name in suspects:
+            resource, known = flight.sent[name], self.refusals.get(name)
+            again = known is not None and known.resource.version == resource.version
+            since = known.since if known is not None and again else now
+            refusals[name] = Refusal(resource, text, since, flight.at, named)
+        return refusals
 
-    def _refuses(self, resource: Resource) -> bool:
-        refusal = self.refusals.get(resource.name)
-        return refusal is not None and refusal.resource.version == resource.version
+    def _refuse(self, flight: Flight, refusals: Mapping[str, Refusal], now: float) -> None:
+        innocent = flight.changed - refusals.keys()
+        for name in innocent:
+            self.refusals.pop(name, None)
+        self.refusals.update(refusals)
+        self.spare(flight, innocent)
+        self.date(flight, self.held, now)
+        for name in refusals:
+            if not self.subscription.wants(name):
+                self.forget(name)
 
     @abstractmethod
     def accept(self, flight: Flight) -> None:
@@ -190,7 +177,12 @@ class Channel(ABC):
 
     @abstractmethod
     def spare(self, flight: Flight, innocent: Collection[str]) -> None:
-        """Deal with the rest of a refused response: what the client did not complain of."""
+        """Deal with the rest of a refused response: what changed, and the client did not complain of."""
+
+    @property
+    @abstractmethod
+    def may_halve(self) -> bool:
+        """Say whether some of what was refused can be sent without taking the rest from the client."""
 
     @abstractmethod
     def keeps(self, name: str) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from xds_server.protocol.channel import Channel, Flight, Gate
+from xds_server.protocol.channel import Channel, Gate
 from xds_server.protocol.message import Event, Request
+from xds_server.protocol.record import Flight
 from xds_server.snapshot import Resource, View
 
 
@@ -16,6 +17,7 @@ class DeltaChannel(Channel):
     """
 
     told_what_is_held = True
+    may_halve = True
 
     def __init__(self, type_url: str) -> None:
         super().__init__(type_url)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from xds_server.protocol.channel import Channel, Flight, Gate
+from xds_server.protocol.channel import Channel, Gate
 from xds_server.protocol.message import Event, Request
+from xds_server.protocol.record import Flight
 from xds_server.protocol.types import CLUSTER, LISTENER, WILDCARD
 from xds_server.snapshot import Resource, View
 from xds_server.snapshot.view import version_of
@@ -28,12 +29,25 @@ class SotwChannel(Channel):
         self._full = type_url in WILDCARD
         self._each_alone = type_url in _EACH_ALONE
         self._initial_version = ""
+        self._unsure = False
+        """The client may hold things from before that it did not tell of; until it accepts a set."""
+
+    @property
+    def may_halve(self) -> bool:
+        """As `Channel.may_halve`: a full set without something takes it away."""
+        return not self._full or self._may_leave_out
+
+    @property
+    def _may_leave_out(self) -> bool:
+        # To a client that named a resource, its absence would say that there is no such resource.
+        return self.subscription.wildcard and not self._unsure
 
     def open(self, request: Request) -> None:
         """Take the first request of this type on the stream, whatever nonce or error it carries."""
         self.subscription.replace(request.names)
         self._initial_version = request.version
         self.accepted_version = request.version
+        self._unsure = bool(request.version) or request.error is not None
         self.fresh = self._full and bool(self.subscription.wildcard or self.subscription.names)
         self.ask(self.subscription.names)
 
@@ -114,8 +128,8 @@ class SotwChannel(Channel):
         self.parked = first and any(name not in sent for name in self.blocked)
         if self.parked:
             return None
-        self.asked.clear()
-        changed = frozenset(name for name, r in sent.items() if name not in kept and self.news(name, r))
+        self.asked &= self.blocked.keys()
+        changed = frozenset(name for name, r in sent.items() if name not in kept and self._differs(r))
         return Flight(nonce, version_of(sent.values()), sent, (), changed, now)
 
     def _unchanged_since_before(self, view: View) -> bool:
@@ -142,8 +156,8 @@ class SotwChannel(Channel):
         """Collect the full set, and the names in it that stay as the client has them: those that wait, were
         refused or are leaving.
 
-        What was refused and has no accepted version on this stream is sent as it is: the client may hold a
-        version from before, which a set without that name would take from it.
+        What was refused and has no accepted version is left out, unless the client may hold a version from
+        before, which a set without that name would take from it: then it is sent as it is.
         """
         if self.subscription.wildcard:
             chosen = {resource.name: resource for resource in view.resources(self.type_url)}
@@ -153,8 +167,10 @@ class SotwChannel(Channel):
         kept = set(self.leaving)
         for name, resource in chosen.items():
             refusal = self.refusals.get(name)
-            if refusal is not None and refusal.resource.version == resource.version:
-                if name in self.held or (refusal.named and not self._each_alone):
+            refused = refusal is not None and refusal.resource.version == resource.version
+            if refusal is not None and refused and name not in self.asked:
+                in_the_way = refusal.named and not self._each_alone
+                if name in self.held or in_the_way or self._may_leave_out:
                     kept.add(name)
             elif resource.needs and self.news(name, resource) and not self._ready(resource, gate, now):
                 kept.add(name)
@@ -168,6 +184,7 @@ class SotwChannel(Channel):
 
     def accept(self, flight: Flight) -> None:
         """The client holds what was sent: in the types with full sets nothing else."""
+        self._unsure = False
         for name in [name for name in self.refusals if name in flight.sent]:
             if name in flight.changed or self.refusals[name].resource.version == flight.sent[name].version:
                 del self.refusals[name]
@@ -184,11 +201,15 @@ class SotwChannel(Channel):
 
     def spare(self, flight: Flight, innocent: Collection[str]) -> None:
         """Where Envoy applies each resource for itself the rest is held; elsewhere it is sent once more."""
-        if not self._each_alone:
+        if self._full:
+            # Whether it lost what the set left out is not known: should that come back, it is sent.
+            for name in self.held.keys() - flight.sent.keys():
+                del self.held[name]
+        if self._each_alone:
+            self.held.update((name, flight.sent[name]) for name in innocent)
+        else:
             self.ask(innocent)
-            return
-        for name in self.held.keys() - flight.sent.keys():
-            del self.held[name]
-        for name in innocent:
-            self.held[name] = flight.sent[name]
-            self.refusals.pop(name, None)
+
+    def _differs(self, resource: Resource) -> bool:
+        held = self.held.get(resource.name)
+        return held is None or held.version != resource.version

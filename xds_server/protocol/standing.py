@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from xds_server.protocol.channel import Channel
@@ -24,24 +24,6 @@ class State(StrEnum):
     """The client holds the version that it should, or one that is about to be taken from it."""
     NACKED = "nacked"
     """The client refused the version that it should hold; it keeps `accepted`."""
-
-
-class Mark(NamedTuple):
-    """One response of a channel: the last sent, accepted or refused."""
-
-    nonce: str
-    version: str
-    at: float
-    """On the clock given to the state machine: when it was sent, or answered."""
-    text: str = ""
-    """Of a refusal: the client's words, without their random markers."""
-
-
-class Receipt(NamedTuple):
-    """When the client was sent, and when it accepted, the version that it holds."""
-
-    sent_at: float
-    accepted_at: float
 
 
 @dataclass(frozen=True, slots=True)

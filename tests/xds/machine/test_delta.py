@@ -299,8 +299,9 @@ def test_D7_a_refusal_of_one_type_does_not_stop_others() -> None:
 def test_D10_the_accepted_half_of_a_refused_response_is_taken_back() -> None:
     client = subscribed(L, res(L, "l"))
     client.see(res(L, "l"), res(L, "bad"), res(L, "good"))
-    client.nack(L, "could not do it")
-    assert said(client.see(res(L, "l"))) == [("Listener", [], ["bad", "good"])]
+    assert said(client.nack(L, "could not do it")) == [("Listener", ["bad"], [])]
+    client.see(res(L, "l"))
+    assert said(client.nack(L, "could not do it")) == [("Listener", [], ["bad", "good"])]
 
 
 def test_D12_only_the_resource_complained_of_is_held_back() -> None:

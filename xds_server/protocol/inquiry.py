@@ -1,0 +1,35 @@
+"""Who is at fault in a response whose refusal names nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+
+class Inquiry:
+    """Halves the suspects until each was accepted, or refused alone: at most 2n - 1 responses for n of them.
+
+    Holds names only, each once. Who was cleared meanwhile, by another answer or by a change of its content,
+    is passed over.
+    """
+
+    def __init__(self) -> None:
+        self._groups: list[list[str]] = []
+        """The next to be tried is last."""
+
+    def __bool__(self) -> bool:
+        return bool(self._groups)
+
+    def open(self, suspects: Iterable[str]) -> None:
+        """Have two halves tried, one after the other; one suspect alone is guilty, and not tried again."""
+        ordered = sorted(suspects)
+        half = len(ordered) // 2
+        if half:
+            self._groups += [ordered[half:], ordered[:half]]
+
+    def next(self, suspected: Callable[[str], bool]) -> list[str]:
+        """Return the next suspects to send; empty when there are none left."""
+        while self._groups:
+            group = [name for name in self._groups.pop() if suspected(name)]
+            if group:
+                return group
+        return []
