@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from tests.compiler.test_compiler import (
     BASE,
     CLUSTER,
     ENDPOINTS,
+    FILTER,
     LISTENER,
     LLAMA,
     ROUTES,
@@ -21,7 +23,7 @@ from tests.golden.files import CASES, list_cases
 from tests.golden.folder import build, compile_graph, list_regions
 from tests.graph import world as w
 from tests.wire.both import parse, walk
-from xds_server.compiler import compile_bootstrap, variation
+from xds_server.compiler import compile_bootstrap, show, variation
 from xds_server.compiler.source import CONTROL_PLANE
 from xds_server.snapshot import Audience, Catalogue, Dialect, Resource, Transport, View, diff
 
@@ -159,3 +161,62 @@ def test_a_bootstrap_asks_for_each_type_on_its_own_stream_if_told_so(variant: An
     assert own["lds_config"] == own["cds_config"]
     assert own["lds_config"]["api_config_source"] == ads["ads_config"]
     assert ads["ads_config"]["api_type"] == api_type
+
+
+class TestReleases:
+    """What an Envoy's release can't take is not sent to it."""
+
+    @staticmethod
+    def see(catalogue: Catalogue, release: tuple[int, int] | None, transport: Transport = "ads") -> View:
+        view = catalogue.view(Audience("edge", "eu-west-3", Dialect(transport, release)))
+        assert view is not None
+        return view
+
+    def test_B8_releases_that_take_the_same_are_sent_the_same(self) -> None:
+        catalogue = Fleet().compile(*BASE, w.model("llama", two_places()))
+        newest = self.see(catalogue, None)
+        for release in ((1, 37), (1, 38), (1, 40), (1, 99), (2, 0)):
+            assert self.see(catalogue, release).layers == newest.layers
+            assert all(
+                mine is theirs
+                for mine, theirs in zip(self.see(catalogue, release).layers, newest.layers, strict=True)
+            )
+
+    def test_B8_without_string_functions_the_workspace_is_noted_by_a_filter(self) -> None:
+        fleet = Fleet()
+        catalogue = fleet.compile(*BASE, w.model("llama", two_places()))
+        old, newest = self.see(catalogue, (1, 36)), self.see(catalogue, None)
+        assert diff(newest, old).changed == {LISTENER: {"edge/run"}, FILTER: {"fairlead.membership"}}
+        assert not diff(newest, old).removed
+        told = [json.dumps(show(each)) for kind in (LISTENER, FILTER) for each in old.resources(kind)]
+        assert not any("cel_config" in each or '"split"' in each for each in told)
+        names = [each["name"] for each in self.filters(old)]
+        assert names.index("fairlead.path_note") < names.index("fairlead.workspace_note")
+        assert names.index("fairlead.workspace_note") < names.index("fairlead.membership")
+        assert "fairlead.workspace_note" not in [each["name"] for each in self.filters(newest)]
+
+    def test_B8_a_release_and_a_transport_go_together(self) -> None:
+        catalogue = Fleet().compile(*BASE, w.model("llama", two_places()))
+        mixed = self.see(catalogue, (1, 36), "delta")
+        assert diff(self.see(catalogue, (1, 36)), mixed).changed == {
+            LISTENER: {"edge/run"},
+            CLUSTER: {LLAMA},
+        }
+        assert self.see(catalogue, (1, 36), "delta") is mixed
+
+    def test_B8_a_new_issuer_reaches_an_old_release_and_another_change_leaves_it_alone(self) -> None:
+        fleet = Fleet()
+        one = self.see(fleet.compile(*BASE, w.model("llama", two_places())), (1, 36))
+        two = self.see(fleet.compile(*BASE, w.model("llama", two_places("10.0.0.9:80"))), (1, 36))
+        assert diff(one, two).changed == {ENDPOINTS: {LLAMA}}
+        other = w.issuer("other", issuer="https://other.example")
+        three = self.see(fleet.compile(*BASE, other, w.model("llama", two_places())), (1, 36))
+        assert diff(two, three).changed[FILTER] == {"fairlead.authentication", "fairlead.membership"}
+        assert "other" in json.dumps([show(each) for each in three.resources(FILTER)])
+
+    @staticmethod
+    def filters(view: View) -> list[dict[str, Any]]:
+        [listener] = view.resources(LISTENER)
+        manager = show(listener)["filter_chains"][0]["filters"][-1]["typed_config"]
+        filters: list[dict[str, Any]] = manager["http_filters"]
+        return filters

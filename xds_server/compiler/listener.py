@@ -61,11 +61,14 @@ from .names import (
     PATH_NOTE,
     REQUEST,
     ROUTER,
+    WORKSPACE_NOTE,
     name_certificate,
 )
+from .release import Feature
 from .request import compile_request_guard
 from .scope_key import scoped_routes
 from .target import Target
+from .workspace_note import compile_workspace_note
 
 _ESCAPED_SLASHES = {
     "reject": HttpConnectionManagerPathWithEscapedSlashesAction.REJECT_REQUEST,
@@ -131,7 +134,7 @@ def _connection_manager(edge: Edge, listener: ListenerSpec, target: Target) -> H
         common_http_protocol_options=HttpProtocolOptions(max_stream_duration=_seconds(spec.timeouts.total)),
         # Envoy refuses an upgrade that it does not do before any filter, and only where there is a route: a stranger
         # would learn which models exist. Without the header it is a request like any other.
-        http_protocol_options=Http1ProtocolOptions(ignore_http_11_upgrade=[_any_but(UPGRADE)]),
+        http_protocol_options=Http1ProtocolOptions(ignore_http_11_upgrade=_all_but(UPGRADE)),
         http2_protocol_options=Http2ProtocolOptions(
             max_concurrent_streams=spec.limits.concurrent_streams,
             initial_stream_window_size=_STREAM_WINDOW,
@@ -144,12 +147,14 @@ def _connection_manager(edge: Edge, listener: ListenerSpec, target: Target) -> H
 
 
 def _filters(edge: Edge, listener: ListenerSpec, target: Target) -> list[HttpFilter]:
+    lacks = Feature.CEL_STRINGS in target.lacking
     return [
         _filter(PATH_NOTE, compile_path_note()),
+        *([_filter(WORKSPACE_NOTE, compile_workspace_note())] if lacks else []),
         _discovered(CREDENTIALS, _RBAC, target),
         _discovered(AUTHENTICATION, _JWT, target),
         _discovered(MEMBERSHIP, _RBAC, target),
-        _filter(REQUEST, compile_request_guard(edge, listener)),
+        _filter(REQUEST, compile_request_guard(edge, listener, target)),
         # Empty: every endpoint's routes bring its own rules, and without a route there is nothing to reach.
         _filter(ACCESS, Rbac()),
         _filter(INTERNAL_HEADERS, internal_mutation()),
@@ -175,10 +180,11 @@ def _tls(secret: str, target: Target) -> TransportSocket:
     return TransportSocket(name="envoy.transport_sockets.tls", typed_config=Any.pack(context))
 
 
-def _any_but(word: str) -> StringMatcher:
-    # RE2 has no way to say `not`: the beginnings of the word, those that go on in another way, and what is longer.
+def _all_but(word: str) -> list[StringMatcher]:
+    # RE2 has no way to say `not`: the beginnings of the word, those that go on in another way, and what is longer. One
+    # by one, since Envoy up to 1.38 refuses a program of more than 100 instructions.
     others = [f"{word[:at]}(?:[^{letter}].*)?" for at, letter in enumerate(word)]
-    return StringMatcher(safe_regex=RegexMatcher(regex=f"(?i)(?:{'|'.join(others)}|{word}.+)"))
+    return [StringMatcher(safe_regex=RegexMatcher(regex=f"(?i){each}")) for each in (*others, f"{word}.+")]
 
 
 def _seconds(value: float) -> timedelta:

@@ -15,38 +15,50 @@ from envoy_data_plane.google.api.expr.v1alpha1 import Expr
 from xds_server.graph import Authority, Graph
 
 from . import cel
-from .names import JWT_METADATA
+from .names import JWT_METADATA, PATH_METADATA, PATH_WORKSPACE
+from .release import Feature
+from .target import Target
 
 
-def compile_membership(graph: Graph) -> RbacFilter:
+def compile_membership(graph: Graph, target: Target) -> RbacFilter:
     """The RBAC filter that lets members of the path's workspace through, and nobody else."""
-    issuers = [_admit(graph, authority) for _, authority in sorted(graph.authorities.items())]
+    issuers = [_admit(graph, authority, target) for _, authority in sorted(graph.authorities.items())]
     policy = Policy(
         permissions=[Permission(any=True)],
         principals=[Principal(any=True)],
         condition=cel.any_of(*issuers),
-        cel_config=CelExpressionConfig(enable_string_functions=True),
+        cel_config=cel_config(target),
     )
     return RbacFilter(rules=Rbac(action=RbacAction.ALLOW, policies={"members": policy}))
 
 
-def path_workspace() -> Expr:
+def cel_config(target: Target) -> CelExpressionConfig | None:
+    """What the condition of a policy needs to look at the path's workspace."""
+    lacks = Feature.CEL_STRINGS in target.lacking
+    return None if lacks else CelExpressionConfig(enable_string_functions=True)
+
+
+def path_workspace(target: Target) -> Expr:
     """The workspace that a request's path names: of Envoy's normalised path, as the scope key is."""
+    if Feature.CEL_STRINGS in target.lacking:
+        metadata = cel.select(cel.ident("metadata"), "filter_metadata")
+        return cel.index(metadata, PATH_METADATA, PATH_WORKSPACE)
     return cel.index(cel.call("split", cel.text("/"), target=cel.select(cel.ident("request"), "url_path")), 1)
 
 
-def _admit(graph: Graph, authority: Authority) -> Expr:
+def _admit(graph: Graph, authority: Authority, target: Target) -> Expr:
     spec = authority.issuer.spec
     payload = cel.index(cel.select(cel.ident("metadata"), "filter_metadata"), JWT_METADATA, authority.name)
     listed = cel.index(payload, *spec.workspaces_claim)
     # `in` on a map looks at its keys: a claim {"acme": false} would make a member. Only a list is a list.
     is_list = cel.equals(cel.call("type", listed), cel.ident("list"))
-    return cel.all_of(is_list, cel.contains(listed, path_workspace()), *_trust(graph, authority.name))
+    workspace = path_workspace(target)
+    return cel.all_of(is_list, cel.contains(listed, workspace), *_trust(graph, authority.name, workspace))
 
 
-def _trust(graph: Graph, issuer: str) -> list[Expr]:
+def _trust(graph: Graph, issuer: str, workspace: Expr) -> list[Expr]:
     reach = graph.find_reach(issuer)
     if reach.all_but and not reach.names:
         return []
-    named = cel.contains(cel.texts(sorted(reach.names)), path_workspace())
+    named = cel.contains(cel.texts(sorted(reach.names)), workspace)
     return [cel.negate(named) if reach.all_but else named]

@@ -18,6 +18,7 @@ SECRET = "envoy.extensions.transport_sockets.tls.v3.Secret"  # noqa: S105 (a typ
 # HTTP filters, in the order in which they stand. Those that change with issuers and workspaces come over ECDS under
 # the same name; `ACCESS` is also the key of per-model configuration in routes.
 PATH_NOTE = "fairlead.path_note"
+WORKSPACE_NOTE = "fairlead.workspace_note"
 CREDENTIALS = "fairlead.credentials"
 AUTHENTICATION = "fairlead.authentication"
 MEMBERSHIP = "fairlead.membership"
@@ -33,6 +34,10 @@ BACKEND_PREFIX = "fairlead.prefix"
 JWT_METADATA = "envoy.filters.http.jwt_authn"
 # Our namespace in endpoint metadata.
 ENDPOINT_METADATA = "fairlead"
+
+# Dynamic metadata: the path's workspace, where conditions can't cut it out of the path themselves.
+PATH_METADATA = "fairlead"
+PATH_WORKSPACE = "workspace"
 
 # Filter state: the path for the access log.
 PATH_STATE = "fairlead.path"

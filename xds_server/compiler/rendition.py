@@ -79,7 +79,7 @@ def _compile_regional(endpoint: Endpoint, origin: Place | None) -> Iterator[Reso
 def _compile_fleet(graph: Graph) -> Iterator[Resource]:
     yield encode_extension(compile_credentials(graph), CREDENTIALS)
     yield encode_extension(compile_authentication(graph), AUTHENTICATION)
-    yield encode_extension(compile_membership(graph), MEMBERSHIP)
+    yield encode_extension(compile_membership(graph, NEWEST), MEMBERSHIP)
     for authority in graph.authorities.values():
         if authority.jwks is None:
             yield compile_key_cluster(authority, NEWEST)

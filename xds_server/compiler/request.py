@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from re import escape
 
-from envoy_data_plane.envoy.config.core.v3 import CelExpressionConfig
 from envoy_data_plane.envoy.config.rbac.v3 import (
     Permission,
     PermissionSet,
@@ -21,7 +20,8 @@ from xds_server.graph import Edge
 from xds_server.policy import Listener
 
 from . import cel
-from .membership import path_workspace
+from .membership import cel_config, path_workspace
+from .target import Target
 
 AMBIGUOUS_ENVIRONMENT = "ambiguous-environment"
 DOT_SEGMENT = "dot-segment"
@@ -38,7 +38,7 @@ _ENCODED = r"[^?]*\?(?:.*&)?[environmt]*%[67][0-9a-fA-F](?:[environmt]|%[67][0-9
 _DOTS = r"[^?]*/[.][.]?(?:;|%3[bB]|%2[fF]|%5[cC]).*"
 
 
-def compile_request_guard(edge: Edge, listener: Listener) -> RbacFilter:
+def compile_request_guard(edge: Edge, listener: Listener, target: Target) -> RbacFilter:
     """The filter that denies ambiguous requests and, where the listener names its hosts, any other host."""
     policies = {
         AMBIGUOUS_ENVIRONMENT: _deny(_matches(":path", _TWICE)),
@@ -46,7 +46,7 @@ def compile_request_guard(edge: Edge, listener: Listener) -> RbacFilter:
         ENCODED_PARAMETER: _deny(_matches(":path", _ENCODED)),
     }
     for header in sorted({name.lower() for name in edge.gateway.spec.workspace_headers}):
-        policies[f"{OTHER_WORKSPACE}-{header}"] = _contradiction(header)
+        policies[f"{OTHER_WORKSPACE}-{header}"] = _contradiction(header, target)
     if listener.hostnames:
         known = [_matches(":authority", _host(name)) for name in listener.hostnames]
         known_host = Permission(or_rules=PermissionSet(rules=known))
@@ -54,13 +54,13 @@ def compile_request_guard(edge: Edge, listener: Listener) -> RbacFilter:
     return RbacFilter(rules=Rbac(action=RbacAction.DENY, policies=dict(sorted(policies.items()))))
 
 
-def _contradiction(header: str) -> Policy:
+def _contradiction(header: str, target: Target) -> Policy:
     sent = cel.index(cel.select(cel.ident("request"), "headers"), header)
     return Policy(
         permissions=[Permission(header=HeaderMatcher(name=header, present_match=True))],
         principals=[Principal(any=True)],
-        condition=cel.negate(cel.equals(sent, path_workspace())),
-        cel_config=CelExpressionConfig(enable_string_functions=True),
+        condition=cel.negate(cel.equals(sent, path_workspace(target))),
+        cel_config=cel_config(target),
     )
 
 

@@ -9,6 +9,7 @@ from google.protobuf.message import Message
 
 from xds_server.snapshot import Dialect, Transport
 
+from .release import Feature, find_lacking
 from .source import source, typed_source
 
 
@@ -16,6 +17,7 @@ class Target(NamedTuple):
     """Clients that are sent the same bytes for the same policies."""
 
     transport: Transport = "ads"
+    lacking: frozenset[Feature] = frozenset()
 
     @property
     def source(self) -> Message:
@@ -34,4 +36,4 @@ NEWEST = Target()
 
 def find_target(dialect: Dialect) -> Target:
     """What a client of this dialect is sent. Dialects that differ in nothing share it."""
-    return Target(dialect.transport)
+    return Target(dialect.transport, find_lacking(dialect.release))

@@ -11,12 +11,19 @@ from threading import Lock
 
 from xds_server.graph import Authority, Edge, Endpoint, Graph, Place
 from xds_server.snapshot import Layer, Layers, Resource, layer
+from xds_server.wire import type_url
 
 from .cluster import compile_cluster, compile_dns_cluster, needs_dns
+from .encode import encode_extension
 from .index import EndpointIndex, RegionIndex, merge
 from .key_cluster import compile_key_cluster
 from .listener import compile_listener
-from .target import Target
+from .membership import compile_membership
+from .names import EXTENSION_CONFIG, MEMBERSHIP
+from .release import Feature
+from .target import NEWEST, Target
+
+_FILTERS = type_url(EXTENSION_CONFIG)
 
 
 class Variation:
@@ -24,18 +31,18 @@ class Variation:
 
     def __init__(self, target: Target) -> None:
         self._target = target
+        self._fetches_otherwise = target.transport != NEWEST.transport
         self._clusters = EndpointIndex()
         self._regions = RegionIndex()
+        self._membership: tuple[Resource, Resource] | None = None
         self._gateways: dict[str, tuple[Edge, Layer]] = {}
         self._lock = Lock()
 
     def compile(self, graph: Graph, endpoints: list[Endpoint], plain: Layers) -> Layers:
         """The layers of a graph, whose endpoints these are; ``plain`` is what the newest Envoy is sent over ADS."""
         with self._lock:
-            clusters = self._clusters.update(endpoints, self._compile_clusters)
-            keys = layer(_share(self._compile_key_clusters(graph.authorities.values()), plain.shared))
             return Layers(
-                {**plain.shared, **merge(clusters, keys)},
+                self._compile_shared(graph, endpoints, plain.shared),
                 {
                     name: self._compile_gateway(edge, plain.gateways[name])
                     for name, edge in graph.edges.items()
@@ -43,8 +50,27 @@ class Variation:
                 lambda region: self._compile_region(graph, endpoints, plain, region),
             )
 
+    def _compile_shared(self, graph: Graph, endpoints: list[Endpoint], plain: Layer) -> Layer:
+        mixed = dict(plain)
+        if self._fetches_otherwise:
+            clusters = self._clusters.update(endpoints, self._compile_clusters)
+            keys = layer(_share(self._compile_key_clusters(graph.authorities.values()), plain))
+            mixed |= merge(clusters, keys)
+        if Feature.CEL_STRINGS in self._target.lacking:
+            filters = plain[_FILTERS]
+            mixed[_FILTERS] = {**filters, MEMBERSHIP: self._compile_membership(graph, filters[MEMBERSHIP])}
+        return mixed
+
+    def _compile_membership(self, graph: Graph, plain: Resource) -> Resource:
+        if self._membership is None or self._membership[0] is not plain:
+            own = encode_extension(compile_membership(graph, self._target), MEMBERSHIP)
+            self._membership = (plain, own)
+        return self._membership[1]
+
     def _compile_region(self, graph: Graph, endpoints: list[Endpoint], plain: Layers, region: str) -> Layer:
         theirs = plain.region(region)
+        if not self._fetches_otherwise:
+            return theirs
 
         def compile_one(endpoint: Endpoint, origin: Place | None) -> Iterator[Resource]:
             return _share(self._compile_dns_clusters(endpoint, origin), theirs)
