@@ -1,18 +1,19 @@
-"""One stream: the channels of its types, and the order between them."""
+"""One stream: the channels of its types, and its place among the streams of its node."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Generic, TypeVar
 
 from xds_server.protocol.channel import Channel
+from xds_server.protocol.company import Company
 from xds_server.protocol.delta import DeltaChannel
 from xds_server.protocol.message import Event, Request, Response
 from xds_server.protocol.ordering import Ordering, Timing
 from xds_server.protocol.sotw import SotwChannel
 from xds_server.protocol.standing import Standing, names, standing
-from xds_server.protocol.types import CLUSTER, ENDPOINT, ORDER
+from xds_server.protocol.types import CLUSTER, ENDPOINT, ORDER, REFERRERS
 from xds_server.snapshot import Diff, View, diff
 
 AnyChannel = TypeVar("AnyChannel", bound=Channel)
@@ -23,8 +24,8 @@ _PLACE = {type_url: place for place, type_url in enumerate(ORDER)}
 class Stream(ABC, Generic[AnyChannel]):
     """Turns requests and views into responses. Pure: `now` is any clock in seconds that does not go back.
 
-    Feed it with `on_request` and `on_view`; after either, and when `deadline` comes, `poll` for what to send.
-    Before the first view it takes requests and says nothing.
+    Feed it with `on_request` and `on_view`; after either, when `deadline` comes, and when it called `wake`,
+    `poll` for what to send. Before the first view it takes requests and says nothing. `leave` when it ends.
     """
 
     def __init__(self, *, nonce_prefix: str = "", timing: Timing | None = None) -> None:
@@ -33,9 +34,34 @@ class Stream(ABC, Generic[AnyChannel]):
         """By type URL, in the order in which they are served."""
         self.deadline: float | None = None
         """When to poll again though nothing else happens; set by `poll`."""
-        self._ordering = Ordering(self.channels, timing or Timing())
+        self.wake: Callable[[], None] = _nothing
+        """Called when another stream of the node settled what this one waits for; polls later, never within."""
+        self.inherit: Callable[[str], Collection[str]] = _nobody
+        """Gives the names of a type that the client perhaps holds from an earlier stream (`Estates.claim`)."""
+        self._timing = timing or Timing()
         self._nonce_prefix = nonce_prefix
         self._responses = 0
+        self.join(Company())
+
+    def join(self, company: Company) -> None:
+        """Keep order with the other streams of a company. To be called before the first request."""
+        self._company = company
+        self._ordering = Ordering(self.channels, company, self._timing)
+
+    def leave(self) -> None:
+        """End: no other stream is to wait for this one."""
+        self._company.leave(self, self.channels.values())
+
+    def recheck(self) -> None:
+        """As `Member.recheck`."""
+        for type_url in REFERRERS:
+            channel = self.channels.get(type_url)
+            if channel is not None:
+                channel.unblock(channel.blocked)
+
+    def estate(self) -> dict[str, frozenset[str]]:
+        """Return what the client perhaps holds and will not tell of, by type: for `Estates.leave`."""
+        return {}
 
     @property
     def in_step(self) -> bool:
@@ -65,8 +91,10 @@ class Stream(ABC, Generic[AnyChannel]):
             self._open(request)
             return None
         event = self._take(channel, request, now)
-        if event is not None and event.type_url == CLUSTER:
-            self._ordering.settled_clusters()
+        clusters = event is not None and event.type_url == CLUSTER
+        if clusters:
+            self.recheck()
+        self._company.tell(self, clusters=clusters)
         return event
 
     @abstractmethod
@@ -79,6 +107,7 @@ class Stream(ABC, Generic[AnyChannel]):
 
     def _add(self, channel: AnyChannel) -> None:
         self.channels[channel.type_url] = channel
+        self._company.enter(self, channel)
         last = len(_PLACE)
         ordered = sorted(self.channels.items(), key=lambda item: _PLACE.get(item[0], last))
         self.channels.clear()
@@ -98,30 +127,54 @@ class Stream(ABC, Generic[AnyChannel]):
 
     def poll(self, now: float) -> list[Response]:
         """Return what is to be sent now, in order."""
-        if self.view is None:
-            return []
-        self._ordering.expire(now)
         responses = []
-        for channel in self.channels.values():
-            if channel.flight is not None or not channel.waiting:
+        while (response := self.next(now)) is not None:
+            responses.append(response)
+        return responses
+
+    def next(self, now: float) -> Response | None:
+        """Return the first of what is to be sent now; `None`: nothing, until something happens.
+
+        Made as late as that, a response knows of requests that came while those before it were written.
+        """
+        if self.view is None:
+            return None
+        idle = [channel for channel in self.channels.values() if channel.flight is None]
+        news = any(channel.dirty or channel.fresh for channel in idle)
+        self._ordering.expire(now)
+        response = self._respond(idle, self.view, now)
+        waits = any(channel.blocked or channel.leaving for channel in self.channels.values())
+        self._company.wait(self, waits=waits)
+        if news or response is not None:
+            self._company.tell(self, clusters=False)
+        if response is None:
+            self.deadline = self._ordering.next_deadline(now)
+        return response
+
+    def _respond(self, idle: list[AnyChannel], view: View, now: float) -> Response | None:
+        for channel in idle:
+            if not channel.waiting:
                 continue
-            response = channel.respond(self.view, self._ordering, self._nonce(), now)
+            response = channel.respond(view, self._ordering, self._nonce(), now)
             if response is not None:
                 self._responses += 1
-                responses.append(response)
-                if channel.type_url == CLUSTER:
-                    self._follow_clusters(channel)
-        self.deadline = self._ordering.next_deadline(now)
-        return responses
+                if channel.type_url == CLUSTER and channel.flight is not None:
+                    # Envoy warms a changed cluster until its endpoints come, changed or not; in delta it
+                    # does not ask.
+                    self._company.ask(ENDPOINT, channel.flight.changed, self)
+                return response
+        return None
 
     def _nonce(self) -> str:
         return f"{self._nonce_prefix}{self._responses + 1}"
 
-    def _follow_clusters(self, clusters: AnyChannel) -> None:
-        """Envoy warms a changed cluster until its endpoints come, changed or not; in delta it does not ask."""
-        endpoints = self.channels.get(ENDPOINT)
-        if endpoints is not None and clusters.flight is not None:
-            endpoints.ask(clusters.flight.changed & endpoints.subscription.names)
+
+def _nothing() -> None:
+    pass
+
+
+def _nobody(_type_url: str) -> Collection[str]:
+    return ()
 
 
 class DeltaStream(Stream[DeltaChannel]):
@@ -129,15 +182,17 @@ class DeltaStream(Stream[DeltaChannel]):
 
     def _open(self, request: Request) -> None:
         channel = DeltaChannel(request.type_url)
-        clusters = self.channels.get(CLUSTER)
-        endpoints = request.type_url == ENDPOINT
+        clusters = self._company.of(CLUSTER) if request.type_url == ENDPOINT else ()
         # Endpoints asked for before clusters: a cluster is still warming from an earlier stream, and Envoy,
-        # although
-        # it holds its endpoints, waits for them to be sent.
-        trust = not (endpoints and clusters is None)
-        warming = clusters.flight.sent.keys() if endpoints and clusters and clusters.flight else ()
-        channel.open(request, trust=trust, unsettled=warming)
+        # although it holds its endpoints, waits for them to be sent.
+        trust = request.type_url != ENDPOINT or bool(clusters)
+        warming = {name for each in clusters if each.flight is not None for name in each.flight.sent}
+        channel.open(request, trust=trust, unsettled=warming, inherit=self.inherit)
         self._add(channel)
+
+    def estate(self) -> dict[str, frozenset[str]]:
+        """As `Stream.estate`."""
+        return {type_url: channel.estate() for type_url, channel in self.channels.items()}
 
     def _take(self, channel: DeltaChannel, request: Request, now: float) -> Event | None:
         return channel.take(request, now)

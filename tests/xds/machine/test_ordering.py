@@ -278,6 +278,16 @@ def test_reconnect_a_cluster_gone_meanwhile_stays_until_the_routes_are_told() ->
     assert said(client.poll(after=6)) == [("Cluster", [], ["c1"])]
 
 
+def test_I7_reconnect_a_cluster_gone_meanwhile_goes_though_the_client_has_all_the_rest() -> None:
+    """No answer follows the last request: nothing but the clock can bring the removal about."""
+    client = Delta(cluster_grace=5.0)
+    client.see(res(C, "c2"), route("c2"))
+    assert client.sub(C, initial_versions={"c1": "1", "c2": res(C, "c2").version}) == []
+    assert client.sub(R, "r", initial_versions={"r": route("c2").version}) == []
+    assert client.stream.deadline == client.now + 5
+    assert said(client.poll(after=5)) == [("Cluster", [], ["c1"])]
+
+
 def test_the_first_full_set_of_listeners_waits_whole_for_its_clusters() -> None:
     """A part of it would take the other listeners from a client that has them from an earlier stream."""
     client = Sotw()
