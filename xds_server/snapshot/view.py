@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import chain
+from collections.abc import Iterable, Iterator, Mapping
 
 from xds_server.snapshot.resource import Layer, Resource
 
@@ -34,11 +33,16 @@ class View:
 
     def names(self, type_url: str) -> Iterator[str]:
         """Iterate over the names of one type, in no particular order."""
-        return chain.from_iterable(each.get(type_url, ()) for each in self.layers)
+        return (resource.name for resource in self.resources(type_url))
 
     def resources(self, type_url: str) -> Iterator[Resource]:
         """Iterate over the resources of one type, in no particular order."""
-        return chain.from_iterable(each[type_url].values() for each in self.layers if type_url in each)
+        before: list[Mapping[str, Resource]] = []
+        for each in self.layers:
+            found = each.get(type_url)
+            if found:
+                yield from found.values() if not before else _unseen(found, before)
+                before.append(found)
 
     def types(self) -> frozenset[str]:
         """Return the type URLs of which there is at least one resource."""
@@ -46,7 +50,7 @@ class View:
 
     def count(self, type_url: str) -> int:
         """Return how many resources of one type there are."""
-        return sum(len(each.get(type_url, ())) for each in self.layers)
+        return sum(1 for _ in self.resources(type_url))
 
     def version(self, type_url: str) -> str:
         """Return the version of the whole set of one type; equal for equal sets in any process."""
@@ -54,6 +58,10 @@ class View:
         if known is None:
             known = self._versions[type_url] = version_of(self.resources(type_url))
         return known
+
+
+def _unseen(found: Mapping[str, Resource], before: list[Mapping[str, Resource]]) -> Iterator[Resource]:
+    return (found[name] for name in found if not any(name in names for names in before))
 
 
 def version_of(resources: Iterable[Resource]) -> str:
