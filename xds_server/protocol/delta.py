@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from xds_server.protocol.channel import Channel, Gate
 from xds_server.protocol.message import Event, Request
@@ -24,11 +24,21 @@ class DeltaChannel(Channel):
         self._initial: dict[str, str] = {}
         self._owed: set[str] = set()
         """Removals to ride on the next response: the client may hold the names, or not."""
+        self._inherited: frozenset[str] = frozenset()
+        """Perhaps held from an earlier stream, until there is a view to compare with."""
 
-    def open(self, request: Request, *, trust: bool, unsettled: Collection[str] = ()) -> None:
+    def open(
+        self,
+        request: Request,
+        *,
+        trust: bool,
+        unsettled: Collection[str] = (),
+        inherit: Callable[[str], Collection[str]],
+    ) -> None:
         """Take the first request of this type on the stream, whatever nonce or error it carries.
 
         `trust`: believe what the client says it holds. `unsettled`: names to send although it holds them.
+        `inherit`: gives the names of this type that it perhaps holds and does not tell of.
         """
         self.subscription.update(request.subscribe, request.unsubscribe, first=True)
         self.fresh = True
@@ -37,6 +47,18 @@ class DeltaChannel(Channel):
         self.dirty |= self.subscription.names
         self.asked |= self.subscription.names - self._initial.keys()
         self.ask(unsettled)
+        if self.subscription.wildcard:
+            # What a client asks for by name it is told of in any case, and drops when it stops asking.
+            self._inherited = frozenset(inherit(self.type_url))
+
+    def estate(self) -> frozenset[str]:
+        """Return the names that the client perhaps holds and, on its next stream, will not tell of."""
+        if not self.subscription.wildcard:
+            return frozenset()
+        names = self.refusals.keys() | self.leaving.keys() | self._inherited
+        if self.flight is not None:
+            names |= self.flight.sent.keys() | set(self.flight.removed)
+        return frozenset(names - self.held.keys())
 
     def take(self, request: Request, now: float) -> Event | None:
         """Take any later request: an answer if it has the nonce in flight, a subscription always."""
@@ -101,6 +123,10 @@ class DeltaChannel(Channel):
                 self.strange.add(name)
                 self.dirty.add(name)
         self._initial = {}
+        for name in self._inherited - self.held.keys():
+            if view.get(self.type_url, name) is None:
+                self.leaving.setdefault(name, None)
+        self._inherited = frozenset()
         if self.subscription.wildcard:
             self.dirty.update(
                 resource.name

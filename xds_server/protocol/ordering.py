@@ -1,4 +1,4 @@
-"""Make before break, across the types of one stream."""
+"""Make before break, across the types that a node is sent."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from xds_server.protocol.channel import Channel
+from xds_server.protocol.company import Company
 from xds_server.protocol.types import (
     CLUSTER,
     ENDPOINT,
@@ -41,34 +42,43 @@ class Timing:
 
 
 class Ordering:
-    """Decides what waits, from the state of all types of a stream.
+    """Decides what waits, from the state of all types on all streams of a node.
 
-    - What refers to a cluster (`Resource.needs`) is sent when the client has acknowledged the cluster.
-    Routes are not
-      warmed: one that comes early answers 503.
+    - What refers to a cluster (`Resource.needs`) is sent when the client has acknowledged the cluster. Routes
+      are not warmed: one that comes early answers 503.
     - A cluster is taken away when nothing that refers to it is held, in flight or refused any more, and a
-    grace
-      period after.
+      grace period after.
     - Other removals wait until the types that refer to theirs are quiet.
 
-    No wait for an acknowledgement is without bound, except removals, which a silent client can do without.
+    `own` are the channels of the stream that asks, `company` those of all streams of its node. No wait for an
+    acknowledgement is without bound, except removals, which a silent client can do without.
     """
 
-    def __init__(self, channels: Mapping[str, Channel], timing: Timing) -> None:
-        self._channels = channels
+    def __init__(self, own: Mapping[str, Channel], company: Company, timing: Timing) -> None:
+        self._own = own
+        self._company = company
         self._timing = timing
 
     def blocks(self, channel: Channel, resource: Resource, now: float) -> bool:
         """Say whether a resource must wait for a cluster that it refers to."""
         if not resource.needs:
             return False
-        clusters = self._channels.get(CLUSTER)
-        if clusters is None:
-            return False
+        clusters = self._company.of(CLUSTER)
+        # Of several streams of clusters one may be of a client that is gone, and nobody noticed yet.
+        return any(
+            self._lacks(each, channel, resource, now)
+            for each in clusters
+            if len(clusters) == 1 or not self._silent(each, now)
+        )
+
+    def _silent(self, clusters: Channel, now: float) -> bool:
+        return clusters.flight is not None and now >= clusters.flight.at + self._timing.cluster_ack
+
+    def _lacks(self, clusters: Channel, channel: Channel, resource: Resource, now: float) -> bool:
         missing = [name for name in resource.needs if not clusters.keeps(name)]
         if not missing:
             return False
-        overdue = now >= self._patience(channel.blocked.get(resource.name, now))
+        overdue = now >= self._patience(channel.blocked.get(resource.name, now), clusters)
         return any(self._absent(clusters, channel, resource, name, overdue) for name in missing)
 
     def _absent(
@@ -84,8 +94,7 @@ class Ordering:
         if on_its_way:
             return not overdue
         # A refused cluster holds back what is to replace something good, but not a first answer: routes to
-        # the other
-        # clusters in it are better than none.
+        # the other clusters in it are better than none.
         return name in clusters.refusals and channel.held.get(resource.name) is not None
 
     def released(self, channel: Channel, now: float) -> frozenset[str]:
@@ -95,7 +104,7 @@ class Ordering:
         if channel.type_url == CLUSTER:
             return self._released_clusters(channel, now)
         waits_for = _REMOVED_AFTER.get(channel.type_url, ())
-        if all(other.quiet for each in waits_for if (other := self._channels.get(each)) is not None):
+        if all(other.quiet for each in waits_for for other in self._company.of(each)):
             return frozenset(channel.leaving)
         return frozenset()
 
@@ -116,58 +125,63 @@ class Ordering:
         """Return the clusters that something unsettled may still refer to; `None`: it might be any."""
         pinned: set[str] = set()
         for type_url in REFERRERS:
-            channel = self._channels.get(type_url)
-            if channel is None:
-                continue
-            if channel.fresh or channel.parked:
-                return None
-            unsettled = (
-                channel.dirty | channel.blocked.keys() | channel.leaving.keys() | channel.refusals.keys()
-            )
-            flight = channel.flight
-            if flight is not None:
-                unsettled |= flight.sent.keys() | set(flight.removed)
-                for resource in flight.sent.values():
-                    pinned.update(resource.needs)
-            for refusal in channel.refusals.values():
-                pinned.update(refusal.resource.needs)
-            for name in unsettled:
-                held = channel.held.get(name)
-                if name in channel.strange or (held is None and not channel.told_what_is_held):
+            for channel in self._company.of(type_url):
+                if not _pin(channel, pinned):
                     return None
-                if held is not None:
-                    pinned.update(held.needs)
         return pinned
-
-    def settled_clusters(self) -> None:
-        """After an answer to clusters: have everything that waited for them looked at again."""
-        for type_url in REFERRERS:
-            channel = self._channels.get(type_url)
-            if channel is not None:
-                channel.unblock(channel.blocked)
 
     def expire(self, now: float) -> None:
         """Have what waited long enough looked at again."""
-        for channel in self._channels.values():
-            channel.unblock([name for name, since in channel.blocked.items() if now >= self._patience(since)])
+        for channel in self._own.values():
+            channel.unblock(
+                [
+                    name
+                    for name, since in channel.blocked.items()
+                    if any(now >= until for until in self._patiences(since))
+                ]
+            )
 
-    def _patience(self, since: float) -> float:
+    def _patience(self, since: float, clusters: Channel) -> float:
         """Return until when something blocked waits, counted from the clusters in flight if they went later."""
-        clusters = self._channels.get(CLUSTER)
-        sent = clusters.flight.at if clusters is not None and clusters.flight is not None else since
+        sent = clusters.flight.at if clusters.flight is not None else since
         return max(since, sent) + self._timing.cluster_ack
+
+    def _patiences(self, since: float) -> list[float]:
+        return [self._patience(since, clusters) for clusters in self._company.of(CLUSTER)]
 
     def next_deadline(self, now: float) -> float | None:
         """Return when, after `now`, something that waits will have waited long enough, if ever."""
         deadlines = [
-            self._patience(since)
-            for channel in self._channels.values()
+            until
+            for channel in self._own.values()
             if channel.flight is None
             for since in channel.blocked.values()
+            for until in self._patiences(since)
         ]
-        clusters = self._channels.get(CLUSTER)
+        clusters = self._own.get(CLUSTER)
         if clusters is not None and clusters.flight is None:
             deadlines += [
                 since + self._timing.cluster_grace for since in clusters.leaving.values() if since is not None
             ]
         return min((each for each in deadlines if each > now), default=None)
+
+
+def _pin(channel: Channel, pinned: set[str]) -> bool:
+    """Add the clusters that a channel may still need; false when it might need any."""
+    if channel.fresh or channel.parked:
+        return False
+    unsettled = channel.dirty | channel.blocked.keys() | channel.leaving.keys() | channel.refusals.keys()
+    flight = channel.flight
+    if flight is not None:
+        unsettled |= flight.sent.keys() | set(flight.removed)
+        for resource in flight.sent.values():
+            pinned.update(resource.needs)
+    for refusal in channel.refusals.values():
+        pinned.update(refusal.resource.needs)
+    for name in unsettled:
+        held = channel.held.get(name)
+        if name in channel.strange or (held is None and not channel.told_what_is_held):
+            return False
+        if held is not None:
+            pinned.update(held.needs)
+    return True

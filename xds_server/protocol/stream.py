@@ -143,6 +143,9 @@ class Stream(ABC, Generic[AnyChannel]):
         news = any(channel.dirty or channel.fresh for channel in idle)
         self._ordering.expire(now)
         response = self._respond(idle, self.view, now)
+        if response is None and news:
+            # Those looked at last may have been what the first waited for.
+            response = self._respond(idle, self.view, now)
         waits = any(channel.blocked or channel.leaving for channel in self.channels.values())
         self._company.wait(self, waits=waits)
         if news or response is not None:
