@@ -1,12 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
 from tests.xds.raw_client import RawClient
+from tests.xds.simple_fleet import upstream
 from xds_server.protocol import Timing
 from xds_server.server import ControlPlane
 from xds_server.snapshot import Catalogue, Layer, Resource, layer
@@ -60,3 +61,10 @@ async def connect(plane: ControlPlane) -> AsyncIterator[Callable[..., RawClient]
 def logged() -> Any:
     with capture_logs() as entries:
         yield entries
+
+
+@pytest.fixture
+def upstreams() -> Iterator[tuple[int, int]]:
+    """Two HTTP servers, by their ports: each answers `one` or `two`."""
+    with upstream("one") as one, upstream("two") as two:
+        yield one, two
