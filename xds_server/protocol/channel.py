@@ -18,8 +18,8 @@ from xds_server.snapshot import Resource, View
 class Gate(Protocol):
     """Decides what has to wait for other types (`Ordering` is the one in use)."""
 
-    def blocks(self, channel: Channel, resource: Resource, now: float) -> bool:
-        """Say whether the client must be told of something else before this resource."""
+    def waits(self, channel: Channel, resource: Resource, now: float) -> float | None:
+        """Return since when this resource waits for something else to be told first; `None`: it need not."""
 
     def released(self, channel: Channel, now: float) -> frozenset[str]:
         """Return those of `channel.leaving` that may be taken from the client now."""
@@ -55,7 +55,7 @@ class Channel(Record, ABC):
         self.asked: set[str] = set()
         """Of these, names to send (or to call missing) even if nothing changed."""
         self.blocked: dict[str, float] = {}
-        """Names that wait for their clusters, and since when."""
+        """Names that wait for their clusters, and since when; endless: until one of them is repaired."""
         self.leaving: dict[str, float | None] = {}
         """Gone, but still held by the client: since when nothing refers to them (`None`: something does)."""
         self.refusals: dict[str, Refusal] = {}
@@ -187,6 +187,15 @@ class Channel(Record, ABC):
     @abstractmethod
     def keeps(self, name: str) -> bool:
         """Say whether the client has a resource, in whichever version, and is not about to lose it."""
+
+    def passes(self, resource: Resource, gate: Gate, now: float) -> bool:
+        """Say whether a resource is to be sent now: the client should have it, and need not wait for others."""
+        since = gate.waits(self, resource, now) if (news := self.news(resource.name, resource)) else None
+        if since is None:
+            self.blocked.pop(resource.name, None)
+            return news
+        self.blocked[resource.name] = since
+        return False
 
     def news(self, name: str, resource: Resource) -> bool:
         """Say whether a client should be sent this resource."""

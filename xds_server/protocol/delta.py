@@ -82,7 +82,9 @@ class DeltaChannel(Channel):
         for name in work:
             resource = view.get(self.type_url, name) if self.subscription.wants(name) else None
             if resource is not None:
-                self._consider(resource, gate, now, sent)
+                self.leaving.pop(name, None)
+                if self.passes(resource, gate, now):
+                    sent[name] = resource
             elif name in self.asked and name not in self.leaving:
                 removed.add(name)
             elif name in self.held or name in self.refusals:
@@ -98,17 +100,6 @@ class DeltaChannel(Channel):
             self.leaving.pop(name, None)
         self.asked -= sent.keys() | removed
         return Flight(nonce, str(view.generation), sent, tuple(sorted(removed)), frozenset(sent), now)
-
-    def _consider(self, resource: Resource, gate: Gate, now: float, sent: dict[str, Resource]) -> None:
-        name = resource.name
-        self.leaving.pop(name, None)
-        if not self.news(name, resource):
-            self.blocked.pop(name, None)
-        elif gate.blocks(self, resource, now):
-            self.blocked.setdefault(name, now)
-        else:
-            self.blocked.pop(name, None)
-            sent[name] = resource
 
     def _survey(self, view: View) -> None:
         """Compare what the client says it holds with what there is."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
 from xds_server.protocol.channel import Channel
@@ -59,43 +60,36 @@ class Ordering:
         self._company = company
         self._timing = timing
 
-    def blocks(self, channel: Channel, resource: Resource, now: float) -> bool:
-        """Say whether a resource must wait for a cluster that it refers to."""
+    def waits(self, channel: Channel, resource: Resource, now: float) -> float | None:
+        """Return since when a resource waits for a cluster that it refers to; `None`: it need not wait.
+
+        Endless (`math.inf`) is the wait for a refused cluster: it counts from when that is sent again.
+        """
         if not resource.needs:
-            return False
+            return None
+        known = channel.blocked.get(resource.name, inf)
+        since = now if known == inf else known
+        replaces = resource.name in channel.held
+        refused = False
         clusters = self._company.of(CLUSTER)
-        # Of several streams of clusters one may be of a client that is gone, and nobody noticed yet.
-        return any(
-            self._lacks(each, channel, resource, now)
-            for each in clusters
-            if len(clusters) == 1 or not self._silent(each, now)
-        )
+        for each in clusters:
+            if len(clusters) > 1 and self._silent(each, now):
+                # Of several streams one may be of a client that is gone, and nobody noticed yet.
+                continue
+            missing = [
+                name for name in resource.needs if not each.keeps(name) and each.subscription.wants(name)
+            ]
+            if now < self._patience(since, each) and any(_on_its_way(each, name) for name in missing):
+                return since
+            # A refused cluster holds back what is to replace something good, but not a first answer: routes
+            # to the other clusters in it are better than none.
+            refused |= replaces and any(
+                name in each.refusals and not _on_its_way(each, name) for name in missing
+            )
+        return inf if refused else None
 
     def _silent(self, clusters: Channel, now: float) -> bool:
         return clusters.flight is not None and now >= clusters.flight.at + self._timing.cluster_ack
-
-    def _lacks(self, clusters: Channel, channel: Channel, resource: Resource, now: float) -> bool:
-        missing = [name for name in resource.needs if not clusters.keeps(name)]
-        if not missing:
-            return False
-        overdue = now >= self._patience(channel.blocked.get(resource.name, now), clusters)
-        return any(self._absent(clusters, channel, resource, name, overdue) for name in missing)
-
-    def _absent(
-        self, clusters: Channel, channel: Channel, resource: Resource, name: str, overdue: bool
-    ) -> bool:
-        if not clusters.subscription.wants(name):
-            return False
-        on_its_way = (
-            clusters.fresh
-            or name in clusters.dirty
-            or (clusters.flight is not None and name in clusters.flight.sent)
-        )
-        if on_its_way:
-            return not overdue
-        # A refused cluster holds back what is to replace something good, but not a first answer: routes to
-        # the other clusters in it are better than none.
-        return name in clusters.refusals and channel.held.get(resource.name) is not None
 
     def released(self, channel: Channel, now: float) -> frozenset[str]:
         """Return those of `channel.leaving` whose time has come."""
@@ -163,7 +157,12 @@ class Ordering:
             deadlines += [
                 since + self._timing.cluster_grace for since in clusters.leaving.values() if since is not None
             ]
-        return min((each for each in deadlines if each > now), default=None)
+        return min((each for each in deadlines if now < each < inf), default=None)
+
+
+def _on_its_way(clusters: Channel, name: str) -> bool:
+    flight = clusters.flight
+    return clusters.fresh or name in clusters.dirty or (flight is not None and name in flight.sent)
 
 
 def _pin(channel: Channel, pinned: set[str]) -> bool:

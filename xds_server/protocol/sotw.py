@@ -84,12 +84,7 @@ class SotwChannel(Channel):
                 self.blocked.pop(name, None)
                 continue
             self.leaving.pop(name, None)
-            if not self.news(name, resource):
-                self.blocked.pop(name, None)
-            elif gate.blocks(self, resource, now):
-                self.blocked.setdefault(name, now)
-            else:
-                self.blocked.pop(name, None)
+            if self.passes(resource, gate, now):
                 sent[name] = resource
         self.asked -= sent.keys()
         if not sent:
@@ -107,7 +102,7 @@ class SotwChannel(Channel):
             resource = view.get(self.type_url, name) if self.subscription.wants(name) else None
             if resource is not None:
                 self.leaving.pop(name, None)
-                due |= self._ready(resource, gate, now)
+                due |= self.passes(resource, gate, now)
                 continue
             refusal = self.refusals.pop(name, None)
             self.blocked.pop(name, None)
@@ -141,17 +136,6 @@ class SotwChannel(Channel):
         self.held = {resource.name: resource for resource in view.resources(self.type_url)}
         return True
 
-    def _ready(self, resource: Resource, gate: Gate, now: float) -> bool:
-        """Say whether a changed resource may be in the next set with its new bytes."""
-        if not self.news(resource.name, resource):
-            self.blocked.pop(resource.name, None)
-            return False
-        if gate.blocks(self, resource, now):
-            self.blocked.setdefault(resource.name, now)
-            return False
-        self.blocked.pop(resource.name, None)
-        return True
-
     def _set(self, view: View, gate: Gate, now: float) -> tuple[dict[str, Resource], set[str]]:
         """Collect the full set, and the names in it that stay as the client has them: those that wait, were
         refused or are leaving.
@@ -172,7 +156,7 @@ class SotwChannel(Channel):
                 in_the_way = refusal.named and not self._each_alone
                 if name in self.held or in_the_way or self._may_leave_out:
                     kept.add(name)
-            elif resource.needs and self.news(name, resource) and not self._ready(resource, gate, now):
+            elif resource.needs and self.news(name, resource) and not self.passes(resource, gate, now):
                 kept.add(name)
         for name in kept:
             held = self.held.get(name)

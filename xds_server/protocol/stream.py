@@ -165,6 +165,8 @@ class Stream(ABC, Generic[AnyChannel]):
                     # Envoy warms a changed cluster until its endpoints come, changed or not; in delta it
                     # does not ask.
                     self._company.ask(ENDPOINT, channel.flight.changed, self)
+                    self.recheck()
+                    self._company.tell(self, clusters=True)
                 return response
         return None
 
