@@ -186,8 +186,9 @@ class Session:
         audience = self._audience_of(node)
         self._services.membership.require(audience.gateway, self._peer)
         known, self.node = self.node, node
-        if known is None:
+        if node != known:
             self._services.nodes.join(node, self)
+        if known is None:
             log.info("node connected", variant=self.variant, **_words(node))
         if audience != self._audience:
             await self._attach(audience, node)
