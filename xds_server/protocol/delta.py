@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 from xds_server.protocol.channel import Channel, Gate
 from xds_server.protocol.message import Event, Request
 from xds_server.protocol.record import Flight
+from xds_server.protocol.types import CLUSTER
 from xds_server.snapshot import Resource, View
 
 
@@ -85,7 +86,8 @@ class DeltaChannel(Channel):
                 self.leaving.pop(name, None)
                 if self.passes(resource, gate, now):
                     sent[name] = resource
-            elif name in self.asked and name not in self.leaving:
+            elif name in self.asked and (name not in self.leaving or self.type_url != CLUSTER):
+                # Whoever asks is told at once: a cluster may be warming until it knows that it has no endpoints.
                 removed.add(name)
             elif name in self.held or name in self.refusals:
                 self.leaving.setdefault(name, None)

@@ -92,17 +92,20 @@ class SotwChannel(Channel):
         return Flight(nonce, view.version(self.type_url), sent, (), frozenset(sent), now)
 
     def _whole(self, view: View, gate: Gate, nonce: str, now: float) -> Flight | None:
-        if self._unchanged_since_before(view):
+        if self._unchanged_since_before(view) or not self.subscription:
             self.dirty.clear()
+            self.parked = False
             return None
         first = self.fresh or self.parked
         due = first
+        ready: set[str] = set()
         work, self.dirty = self.dirty, set()
         for name in work:
             resource = view.get(self.type_url, name) if self.subscription.wants(name) else None
             if resource is not None:
                 self.leaving.pop(name, None)
-                due |= self.passes(resource, gate, now)
+                if self.passes(resource, gate, now):
+                    ready.add(name)
                 continue
             refusal = self.refusals.pop(name, None)
             self.blocked.pop(name, None)
@@ -115,9 +118,9 @@ class SotwChannel(Channel):
             del self.leaving[name]
             self.refusals.pop(name, None)
             due = True
-        if not due:
+        if not (due or ready):
             return None
-        sent, kept = self._set(view, gate, now)
+        sent, kept = self._set(view, gate, now, ready)
         # Without what is blocked, the first full set would take things from the client that it has from
         # before.
         self.parked = first and any(name not in sent for name in self.blocked)
@@ -136,9 +139,11 @@ class SotwChannel(Channel):
         self.held = {resource.name: resource for resource in view.resources(self.type_url)}
         return True
 
-    def _set(self, view: View, gate: Gate, now: float) -> tuple[dict[str, Resource], set[str]]:
+    def _set(
+        self, view: View, gate: Gate, now: float, ready: Collection[str]
+    ) -> tuple[dict[str, Resource], set[str]]:
         """Collect the full set, and the names in it that stay as the client has them: those that wait, were
-        refused or are leaving.
+        refused or are leaving. Those in `ready` were just found to have waited long enough.
 
         What was refused and has no accepted version is left out, unless the client may hold a version from
         before, which a set without that name would take from it: then it is sent as it is.
@@ -156,7 +161,9 @@ class SotwChannel(Channel):
                 in_the_way = refusal.named and not self._each_alone
                 if name in self.held or in_the_way or self._may_leave_out:
                     kept.add(name)
-            elif resource.needs and self.news(name, resource) and not self.passes(resource, gate, now):
+            elif name in ready or not resource.needs or not self.news(name, resource):
+                continue
+            elif not self.passes(resource, gate, now):
                 kept.add(name)
         for name in kept:
             held = self.held.get(name)

@@ -41,6 +41,10 @@ class Subscription:
         self._wildcard_type = wildcard_type
         self._named_before = False
 
+    def __bool__(self) -> bool:
+        """Say whether anything is asked for."""
+        return self.wildcard or bool(self.names)
+
     def wants(self, name: str) -> bool:
         """Say whether a resource of this name is asked for."""
         return self.wildcard or name in self.names
