@@ -23,7 +23,6 @@ from xds_server.snapshot import Resource
 
 _REMOVED_AFTER: Final[Mapping[str, tuple[str, ...]]] = {
     ROUTE: (LISTENER, SCOPE),
-    EXTENSION: (LISTENER,),
     ENDPOINT: (CLUSTER,),
     SECRET: (CLUSTER, LISTENER),
 }
@@ -97,6 +96,10 @@ class Ordering:
             return frozenset()
         if channel.type_url == CLUSTER:
             return self._released_clusters(channel, now)
+        if channel.type_url == EXTENSION:
+            # Connections that a listener's older version still drains would answer 500 without it. The client stops
+            # asking for it when the last of them has ended.
+            return frozenset()
         waits_for = _REMOVED_AFTER.get(channel.type_url, ())
         if all(other.quiet for each in waits_for for other in self._company.of(each)):
             return frozenset(channel.leaving)

@@ -258,13 +258,15 @@ def test_removed_routes_are_named_after_the_scopes_that_led_to_them() -> None:
     assert said(client.ack(P)) == [("RouteConfiguration", [], ["r"])]
 
 
-def test_G14_extensions_go_only_after_the_listener_that_used_them() -> None:
+def test_G14_extensions_are_not_taken_from_a_client_that_asks_for_them() -> None:
     client = served(Delta, res(L, "l"), res(X, "jwt"))
     assert said(client.see(res(L, "l", "2"))) == [("Listener", ["l"], [])]
-    client.nack(L, "l is bad")
+    assert client.ack(L) == []
     assert client.poll(after=1000) == []
-    client.see(res(L, "l", "3"))
-    assert said(client.ack(L)) == [("TypedExtensionConfig", [], ["jwt"])]
+    assert isinstance(client, Delta)
+    assert client.unsub(X, "jwt") == []
+    assert quiet(client)
+    assert said(client.sub(X, "jwt")) == [("TypedExtensionConfig", [], ["jwt"])]
 
 
 def test_reconnect_a_cluster_gone_meanwhile_stays_until_the_routes_are_told() -> None:
