@@ -31,6 +31,7 @@ _KINDS = {
     "Listener": "listeners",
     "TypedExtensionConfig": "filters",
     "Secret": "secrets",
+    "Runtime": "runtime",
 }
 
 Plain = list[dict[str, Any]]

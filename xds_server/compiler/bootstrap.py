@@ -8,6 +8,7 @@ from google.protobuf.json_format import MessageToDict, ParseDict
 
 from xds_server.wire import descriptor_pool, message_class
 
+from .names import RUNTIME_LAYER
 from .source import CONTROL_PLANE, plain_api, plain_source
 
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
@@ -43,6 +44,13 @@ def compile_bootstrap(
             **({"ads_config": plain_api(variant)} if streams == "ads" else {}),
             "lds_config": here,
             "cds_config": here,
+        },
+        # What the gateway's `runtime` says, and above it what an operator sets by hand on the admin page.
+        "layered_runtime": {
+            "layers": [
+                {"name": RUNTIME_LAYER, "rtds_layer": {"name": RUNTIME_LAYER, "rtds_config": here}},
+                {"name": "admin", "admin_layer": {}},
+            ]
         },
         "static_resources": {"clusters": [_control_plane(xds)]},
         # A cluster's traffic statistics are made when it first has traffic.
@@ -80,6 +88,7 @@ _STATS = tuple(
         "listener.",
         "listener_manager.",
         "overload.",
+        "runtime.",
         "sds.",
         "server.",
         f"cluster.{CONTROL_PLANE}.",

@@ -7,6 +7,7 @@ from threading import Lock
 from xds_server.graph import Graph
 from xds_server.snapshot import Catalogue, Dialect, Layers
 
+from .nodes import compile_identities, compile_nodes
 from .rendition import Rendition
 from .secret import compile_system_roots
 from .target import NEWEST, Target, find_target
@@ -50,6 +51,8 @@ class Compiler:
             gateways=plain.gateways,
             regional=plain.region,
             speak=speak,
+            nodes=compile_nodes(graph.edges.values()),
+            identities=compile_identities(graph.edges.values()),
         )
 
     def _vary(self, target: Target) -> Variation:

@@ -7,7 +7,7 @@ same input gives the same version in any process.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any as Anything
 from typing import Protocol
 
@@ -16,7 +16,7 @@ from envoy_data_plane.envoy.config.core.v3 import TypedExtensionConfig
 from envoy_data_plane.google.protobuf import Any, Struct
 
 from xds_server.snapshot import Resource
-from xds_server.wire import type_url
+from xds_server.wire import message_class, type_url
 
 from .names import EXTENSION_CONFIG
 
@@ -46,6 +46,20 @@ def encode_extension(message: betterproto2.Message, name: str, origin: str = "")
     """A filter's configuration as an ECDS resource, whose name is the filter's."""
     config = TypedExtensionConfig(name=name, typed_config=Any.pack(message))
     return Resource.of(type_url(EXTENSION_CONFIG), name, bytes(config), origin)
+
+
+def flat_struct(values: Mapping[str, bool | float | str]) -> Anything:
+    """A Struct of plain values, as a upb message.
+
+    Given as a dict, protobuf takes the Struct's own `fields` for a key of it where the field is not in a map.
+    """
+    # `True` is a number to Python, so it is asked for first.
+    kinds = ((bool, "bool_value"), (str, "string_value"), (int | float, "number_value"))
+    fields = {
+        key: {next(field for kind, field in kinds if isinstance(value, kind)): value}
+        for key, value in values.items()
+    }
+    return message_class("google.protobuf.Struct")(fields=fields)
 
 
 def struct(value: dict[str, Anything]) -> Struct:

@@ -8,7 +8,7 @@ from xds_server.graph import Backend, Endpoint, Place, Revision, order_backends
 from xds_server.snapshot import Resource
 from xds_server.wire import message_class
 
-from .encode import encode
+from .encode import encode, flat_struct
 from .names import CLUSTER_LOAD_ASSIGNMENT, ENDPOINT_METADATA, name_cluster
 from .upstream_tls import name_match
 
@@ -51,13 +51,13 @@ def _endpoint(revision: Revision, backend: Backend) -> dict[str, Any]:
         health["disable_active_health_check"] = True
     if health:
         endpoint["health_check_config"] = health
-    facts = {"region": {"string_value": backend.place.region}}
+    facts = {"region": backend.place.region}
     if backend.path_prefix:
-        facts["prefix"] = {"string_value": backend.path_prefix}
-    metadata = {ENDPOINT_METADATA: {"fields": facts}}
+        facts["prefix"] = backend.path_prefix
+    metadata = {ENDPOINT_METADATA: flat_struct(facts)}
     match = name_match(revision, backend)
     if match is not None:
-        metadata["envoy.transport_socket_match"] = {"fields": {"tls": {"string_value": match}}}
+        metadata["envoy.transport_socket_match"] = flat_struct({"tls": match})
     return {
         "endpoint": endpoint,
         "load_balancing_weight": {"value": backend.weight},

@@ -13,6 +13,7 @@ SCOPED_ROUTE_CONFIGURATION = "envoy.config.route.v3.ScopedRouteConfiguration"
 CLUSTER = "envoy.config.cluster.v3.Cluster"
 CLUSTER_LOAD_ASSIGNMENT = "envoy.config.endpoint.v3.ClusterLoadAssignment"
 EXTENSION_CONFIG = "envoy.config.core.v3.TypedExtensionConfig"
+RUNTIME = "envoy.service.runtime.v3.Runtime"
 SECRET = "envoy.extensions.transport_sockets.tls.v3.Secret"  # noqa: S105 (a type, not a password)
 
 # HTTP filters, in the order in which they stand. Those that change with issuers and workspaces come over ECDS under
@@ -52,6 +53,7 @@ REGION_HEADER = "x-fairlead-region"
 PREFIX_HEADER = "x-fairlead-prefix"  # internal: carries a backend's path prefix between two upstream filters
 ERROR_HEADER = "x-fairlead-error"
 
+RUNTIME_LAYER = "fairlead"
 SYSTEM_ROOTS = "system-roots"
 
 

@@ -17,6 +17,7 @@ from .load_assignment import compile_assignment
 from .membership import compile_membership
 from .names import AUTHENTICATION, CREDENTIALS, MEMBERSHIP
 from .route import compile_routes
+from .runtime import compile_runtime
 from .scope import compile_scope
 from .secret import compile_authorities, compile_certificate
 from .target import NEWEST
@@ -86,6 +87,7 @@ def _compile_fleet(graph: Graph) -> Iterator[Resource]:
 
 
 def _compile_gateway(edge: Edge) -> Iterator[Resource]:
+    yield compile_runtime(edge)
     for listener in edge.gateway.spec.listeners:
         yield compile_listener(edge, listener, NEWEST)
         certificate = edge.certificates.get(listener.name)

@@ -7,6 +7,7 @@ from typing import Any
 from xds_server.graph import Backend, Endpoint, Revision, UpstreamTls
 from xds_server.wire import message_class, pack
 
+from .encode import flat_struct
 from .names import SYSTEM_ROOTS, name_authority_secret
 from .target import Target
 
@@ -23,7 +24,7 @@ def describe_transport(endpoint: Endpoint, revision: Revision, target: Target) -
         "transport_socket_matches": [
             {
                 "name": _label(tls),
-                "match": {"fields": {"tls": {"string_value": _label(tls)}}},
+                "match": flat_struct({"tls": _label(tls)}),
                 "transport_socket": _socket(endpoint, tls, target),
             }
             for tls in settings

@@ -13,6 +13,7 @@ from xds_server.snapshot.audience import Audience, Dialect, Identity, Transport
 from xds_server.snapshot.catalogue import Catalogue
 from xds_server.snapshot.difference import Diff, diff
 from xds_server.snapshot.layers import Layers
+from xds_server.snapshot.nodes import NodeRule
 from xds_server.snapshot.resource import Layer, Resource, layer
 from xds_server.snapshot.view import View
 
@@ -24,6 +25,7 @@ __all__ = [
     "Identity",
     "Layer",
     "Layers",
+    "NodeRule",
     "Resource",
     "Transport",
     "View",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from threading import Lock
 
 from xds_server.snapshot.audience import Audience, Dialect, Identity
 from xds_server.snapshot.layers import Layers, Regional, no_layer
+from xds_server.snapshot.nodes import NodeRule, find_gateway
 from xds_server.snapshot.resource import Layer
 from xds_server.snapshot.view import View
 
@@ -35,6 +36,7 @@ class Catalogue:
         gateways: Mapping[str, Layer],
         regional: Regional = no_layer,
         speak: Speak = _plainly,
+        nodes: Iterable[NodeRule] = (),
         identities: Mapping[str, frozenset[str]] | None = None,
     ) -> None:
         self.generation = generation
@@ -43,6 +45,7 @@ class Catalogue:
         self.identities = identities or {}
         """By gateway, the certificate names (SANs) of which a client must have one to be its node; a gateway
         that is not there asks for none."""
+        self._nodes = tuple(nodes)
         self._plain = Layers(shared, gateways, regional)
         self._speak = speak
         self._spoken: dict[Dialect, Layers] = {}
@@ -61,8 +64,18 @@ class Catalogue:
         return counts
 
     def gateway_of(self, identity: Identity) -> str:
-        """Return the name of the gateway that a node is a member of; there may be no such gateway."""
-        return identity.cluster
+        """Return the name of the gateway that a node is a member of; there may be no such gateway.
+
+        Without rules that is the cluster that the node names, as it is for a gateway that nobody declared.
+        """
+        named = find_gateway(self._nodes, identity)
+        if named is not None or not self._nodes or identity.cluster not in self.gateways:
+            return identity.cluster if named is None else named
+        return ""  # its cluster is a gateway's name, and the gateway's own rules leave it out
+
+    def divides_like(self, other: Catalogue) -> bool:
+        """Say whether another catalogue makes each node a member of the same gateway as this one."""
+        return self._nodes == other._nodes and self.gateways.keys() == other.gateways.keys()
 
     def view(self, audience: Audience, before: View | None = None) -> View | None:
         """Return what an audience sees, always the same object; `None` when there is no such gateway.
