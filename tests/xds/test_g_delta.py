@@ -14,6 +14,7 @@ from tests.xds.exchange import (
     L,
     R,
     S,
+    X,
     bodies,
     heard,
     hold,
@@ -64,10 +65,27 @@ async def test_G3_a_missing_name_is_called_removed_and_stays_subscribed(
     assert names(await client.hear()) == ["b"]
     await client.ack(type_url)
     await publish(res(type_url, "a"))
-    assert removed(await client.hear()) == ["b"]
+    gone = [removed(each) for each in await heard(client)]
+    assert gone == ([] if type_url == X else [["b"]]), "a filter stays while it is asked for (G14)"
     await client.ack(type_url)
-    await publish(res(type_url, "a"), res(type_url, "b"))
-    assert names(await client.hear()) == ["b"], "it comes back after it went"
+    await publish(res(type_url, "a"), res(type_url, "b", "2"))
+    assert bodies(await client.hear()) == ["b2"], "it comes back after it went"
+
+
+async def test_G14_a_fetched_filter_is_not_taken_from_a_client_that_asks_for_it(
+    connect: Connect, publish: Publish
+) -> None:
+    await publish(res(L, "l"), res(X, "jwt"))
+    client = connect()
+    await hold(client, L)
+    await hold(client, X, "jwt")
+    await publish(res(L, "l", "2"))
+    assert bodies(await client.hear()) == ["l2"]
+    await client.ack(L)
+    assert await heard(client) == []
+    await client.say(X, unsubscribe=("jwt",))
+    await client.say(X, "jwt")
+    assert removed(await client.hear()) == ["jwt"], "told missing to who asks anew"
 
 
 async def test_G4_no_name_is_twice_in_a_response_whatever_happened_before_it(
