@@ -8,6 +8,7 @@ from xds_server.policy.catalogue import BUILT_IN_LOCATIONS
 from xds_server.policy.diagnostic import Diagnostic, Severity
 from xds_server.policy.draft import Draft
 from xds_server.policy.kinds import Manifest
+from xds_server.policy.kinds.gateway import Gateway
 from xds_server.policy.kinds.issuer import Issuer
 from xds_server.policy.kinds.location import Location
 from xds_server.policy.reading.fault import Path
@@ -47,6 +48,8 @@ def clashes(subjects: Iterable[Manifest | Draft]) -> Iterator[Diagnostic]:
     yield from _twice(regions, ("spec", "region"), "duplicate-region", "the region")
     tokens = [(subject, issuer) for subject in those if (issuer := _issuer(subject)) is not None]
     yield from _twice(tokens, ("spec", "issuer"), "duplicate-issuer", "the issuer")
+    nodes = [(subject, claim) for subject in those for claim in claim_nodes(subject)]
+    yield from _twice(nodes, ("spec", "nodes"), "duplicate-nodes", "the claim to nodes with")
     first = {region: location for location, region in reversed(regions)}
     for region, location in first.items():
         if region in BUILT_IN_LOCATIONS and location.key != ("Location", None, region):
@@ -65,6 +68,19 @@ def _issuer(subject: Manifest | Draft) -> str | None:
     if isinstance(subject, Issuer):
         return subject.spec.issuer
     return _word(subject, "Issuer", ("spec", "issuer"))
+
+
+def claim_nodes(subject: Manifest | Draft) -> list[str]:
+    """The claims of a gateway to nodes, in words: each way in which a node may be its own."""
+    if not isinstance(subject, Gateway):
+        return []
+    nodes = subject.spec.nodes
+    if nodes is None:
+        return [f"cluster {subject.name}"]
+    metadata = [f"{key}={value} in its metadata" for key, value in sorted(nodes.metadata.items())]
+    ids = [f"id {each}" for each in nodes.ids] or [""]
+    clusters = [f"cluster {each}" for each in nodes.clusters] or [""]
+    return [", ".join(filter(None, (node, cluster, *metadata))) for node in ids for cluster in clusters]
 
 
 def _word(subject: Manifest | Draft, kind: str, path: tuple[str, ...]) -> str | None:

@@ -18,6 +18,7 @@ CODES: dict[str, str] = {
     "duplicate-issuer": "Two Issuers whose tokens have the same `iss`.",
     "duplicate-key": "A key given twice in one mapping.",
     "duplicate-name": "A manifest of this kind and name is declared already.",
+    "duplicate-nodes": "Two Gateways that claim the same nodes.",
     "duplicate-region": "Two Locations whose Envoys would name the same region.",
     "empty-file": "An empty file; it may be a save half done, so those it concerned keep what they have.",
     "empty-list": "A list that must have an entry.",

@@ -9,7 +9,8 @@ from pydantic import Field
 from xds_server.policy.kinds.address import ListenAddress
 from xds_server.policy.kinds.base import Manifest, Metadata, Part
 from xds_server.policy.kinds.duration import Duration
-from xds_server.policy.kinds.names import FileName, HeaderName, Hostname, Name, Port
+from xds_server.policy.kinds.member import Nodes, Proxyless, Runtime
+from xds_server.policy.kinds.names import FileName, HeaderName, Hostname, Name, Port, Word
 
 
 class ListenerTls(Part):
@@ -92,12 +93,35 @@ class Timeouts(Part):
 
 
 class GatewaySpec(Part):
-    """What the gateway's Envoys listen on, and within which bounds."""
+    """What the gateway's Envoys listen on, and within which bounds; or what its clients without Envoy may call."""
 
     listeners: tuple[Listener, ...] = Field(
+        default=(),
         min_length=1,
-        description="What every Envoy of the gateway listens on.",
+        description="What every Envoy of the gateway listens on. Required unless it is `proxyless`.",
         examples=[[{"name": "public", "port": 10000}]],
+    )
+    proxyless: Proxyless | None = Field(
+        default=None,
+        description="Instead of listeners: the gateway's clients are services that use gRPC's own xDS client.",
+    )
+    nodes: Nodes | None = Field(
+        default=None,
+        description="Which nodes belong to the gateway. Without it, those whose `node.cluster` is its name. "
+        "Where a node fits several gateways, the most specific says so: an exact id before the longest "
+        "prefix, then more metadata, then a cluster; then the first by name.",
+    )
+    identities: tuple[Word, ...] = Field(
+        default=(),
+        min_length=1,
+        description="The names (SANs) of which a client's certificate must hold one for the client to be a "
+        "node of the gateway. Without any, no certificate is asked for.",
+        examples=[["spiffe://example.com/edge"]],
+    )
+    runtime: Runtime = Field(
+        default_factory=dict,
+        description="Values of Envoy's runtime, such as feature flags. They reach running Envoys at once.",
+        examples=[{"envoy.reloadable_features.no_extension_lookup_by_name": False}],
     )
     paths: Paths = Field(default_factory=Paths, description="How the endpoint's URL is written.")
     workspace_headers: tuple[HeaderName, ...] = Field(
@@ -118,8 +142,8 @@ class GatewaySpec(Part):
 class Gateway(Manifest):
     """A fleet of Envoys: what they listen on, and within which bounds.
 
-    An Envoy belongs to the gateway that its bootstrap names in `node.cluster`, and stands in the location
-    whose region is in `node.locality.region`.
+    An Envoy belongs to the gateway that its bootstrap names in `node.cluster`, unless `nodes` says otherwise,
+    and stands in the location whose region is in `node.locality.region`.
     """
 
     kind: ClassVar[str] = "Gateway"

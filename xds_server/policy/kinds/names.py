@@ -23,6 +23,8 @@ HOSTNAME = rf"^(\*\.)?{_SEGMENT}(\.{_SEGMENT})*$"
 HEADER = "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
 URL_PATH = r"^/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*$"
 WORD = r"^\S+$"
+NODE_ID = r"^[^\s*]+\*?$"
+RUNTIME_KEY = r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$"
 STATUSES = "^[1-5][0-9]{2}(-[1-5][0-9]{2})?$"
 SERVER_NAME = rf"^{_LOOSE_SEGMENT}(\.{_LOOSE_SEGMENT})*$"
 
@@ -34,6 +36,8 @@ MEANINGS: dict[str, str] = {
     HOSTNAME: "a lower-case host name such as `run.example.com`, or `*.example.com` for all below it",
     HEADER: "an HTTP header name such as `x-fairlead-workspace`",
     URL_PATH: "a path that begins with `/`, without query, fragment or spaces",
+    NODE_ID: "the id of a node, or its beginning and a `*`",
+    RUNTIME_KEY: "a key of Envoy's runtime such as `envoy.reloadable_features.some_feature`",
     WORD: "one word without spaces",
     STATUSES: 'an HTTP status such as "200", or a range such as "200-299"',
 }

@@ -24,6 +24,39 @@ def gateway_rules(spec: dict[str, Any]) -> Iterator[Fault]:
     for index, listener in listeners:
         yield from same_words(("spec", "listeners", index, "hostnames"), listener.get("hostnames"))
     yield from same_words(("spec", "workspaceHeaders"), spec.get("workspaceHeaders"))
+    for path in (("identities",), ("nodes", "clusters"), ("nodes", "ids"), ("proxyless", "workspaces")):
+        yield from _same_entries(spec, path)
+    if "nodes" in spec and spec["nodes"] == {}:
+        yield Fault("missing-key", ("spec", "nodes"), "needs `clusters`, `ids` or `metadata`")
+    yield from _one_kind(spec)
+
+
+def _one_kind(spec: dict[str, Any]) -> Iterator[Fault]:
+    # Envoys and clients without Envoy are told nothing of each other's, so they need gateways of their own.
+    if "proxyless" not in spec:
+        if "listeners" not in spec:
+            yield Fault(
+                "missing-key",
+                ("spec",),
+                "`listeners` is missing",
+                "or `proxyless`, for clients without Envoy",
+            )
+        return
+    for key in ("listeners", "runtime", "paths", "workspaceHeaders", "limits", "timeouts"):
+        if key in spec:
+            hint = "declare another Gateway for the Envoys"
+            yield Fault("bad-value", ("spec", key), f"a `proxyless` gateway has no `{key}`", hint, key=True)
+
+
+def _same_entries(spec: dict[str, Any], path: tuple[str, ...]) -> Iterator[Fault]:
+    held: Any = spec
+    for key in path:
+        held = held.get(key) if isinstance(held, dict) else None
+    if isinstance(held, tuple):
+        claims: list[tuple[Path, str]] = [
+            (("spec", *path, index), each) for index, each in enumerate(held) if isinstance(each, str)
+        ]
+        yield from repeated(claims, lambda word: f"`{word}` is listed already")
 
 
 def _ports(listeners: list[tuple[int, dict[str, Any]]]) -> Iterator[Fault]:
