@@ -221,3 +221,21 @@ def test_logs_are_words_on_a_terminal() -> None:
 def test_an_unknown_log_level_is_refused() -> None:
     with pytest.raises(ValueError, match="not a log level"):
         configure("loud")
+
+
+@pytest.mark.parametrize("json", [True, False])
+def test_a_traceback_in_the_log_tells_no_local_variables(json: bool) -> None:
+    """Among them would be the private keys of listeners."""
+    stream = io.StringIO()
+    try:
+        configure(stream=stream, json=json)
+        private_key = "BEGIN " + "PRIVATE KEY"
+        try:
+            raise ValueError(len(private_key))
+        except ValueError:
+            structlog.get_logger("test").exception("it broke")
+    finally:
+        structlog.reset_defaults()
+    assert "it broke" in stream.getvalue()
+    assert "ValueError" in stream.getvalue()
+    assert private_key not in stream.getvalue()

@@ -23,10 +23,14 @@ def configure(level: str = "info", *, stream: TextIO | None = None, json: bool |
     renderer: structlog.typing.Processor
     if as_json:
         renderer = structlog.processors.JSONRenderer(sort_keys=True)
-        failure: structlog.typing.Processor = structlog.processors.dict_tracebacks
+        # Without local variables: among them are private keys and tokens.
+        frames = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        failure: structlog.typing.Processor = structlog.processors.ExceptionRenderer(frames)
         stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
     else:
-        renderer = structlog.dev.ConsoleRenderer(colors="NO_COLOR" not in os.environ)
+        renderer = structlog.dev.ConsoleRenderer(
+            colors="NO_COLOR" not in os.environ, exception_formatter=structlog.dev.plain_traceback
+        )
         failure = structlog.processors.StackInfoRenderer()
         stamp = structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False)
     structlog.configure(
