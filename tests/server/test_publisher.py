@@ -4,15 +4,24 @@ from structlog.testing import capture_logs
 
 from xds_server.server.metrics import Metrics
 from xds_server.server.publisher import Publisher
-from xds_server.snapshot import Audience, Catalogue, Diff, Resource, View, layer
+from xds_server.snapshot import Audience, Catalogue, Diff, Identity, NodeRule, Resource, View, layer
 
 CLUSTER = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
+LISTENER = "type.googleapis.com/envoy.config.listener.v3.Listener"
 EDGE = Audience("edge", "eu-west-3")
 
 
 class Reader:
-    def __init__(self) -> None:
+    def __init__(self, identity: Identity | None = None) -> None:
         self.seen: list[tuple[View, Diff | None]] = []
+        self.identity = identity or Identity("one", "edge", EDGE.region)
+        self.moves: list[str] = []
+
+    def audience_in(self, catalogue: Catalogue) -> Audience:
+        return Audience(catalogue.gateway_of(self.identity), self.identity.region)
+
+    def move(self, audience: Audience) -> None:
+        self.moves.append(audience.gateway)
 
     def show(self, view: View, change: Diff | None) -> None:
         self.seen.append((view, change))
@@ -50,3 +59,61 @@ async def test_nodes_that_came_before_the_first_catalogue_are_told_of_when_it_la
         await publisher.publish(catalogue(2, "new", "other"))
     [warning] = [each for each in logs if each["log_level"] == "warning"]
     assert (warning["gateway"], warning["known_gateways"]) == ("edge", ["other"])
+
+
+def divided(generation: int, *rules: NodeRule, gateways: str = "edge inner", body: str = "1") -> Catalogue:
+    layers = {name: layer([Resource.of(LISTENER, name, body.encode())]) for name in gateways.split()}
+    return Catalogue(generation, shared={}, gateways=layers, nodes=rules)
+
+
+def listeners(reader: Reader) -> list[str]:
+    return sorted(reader.seen[-1][0].names(LISTENER))
+
+
+EVERYBODY_INNER = NodeRule("inner", ids=("*",))
+
+
+async def test_B7_a_change_of_the_rules_moves_open_streams_to_their_new_gateway() -> None:
+    publisher, reader, other = Publisher(Metrics()), Reader(), Reader(Identity("two", "inner", "eu-west-3"))
+    await publisher.publish(divided(1))
+    await publisher.attach(reader, EDGE)
+    await publisher.attach(other, EDGE._replace(gateway="inner"))
+    assert (listeners(reader), listeners(other)) == (["edge"], ["inner"])
+    await publisher.publish(divided(2, EVERYBODY_INNER))
+    assert (reader.moves, other.moves) == (["inner"], [])
+    assert reader.seen[-1] == (other.seen[-1][0], None)
+    await publisher.publish(divided(3, EVERYBODY_INNER, body="2"))
+    assert reader.seen[-1] == other.seen[-1]
+    assert reader.seen[-1][1] is not None
+    await publisher.publish(divided(4, NodeRule("edge", clusters=frozenset({"edge"}))))
+    assert reader.moves == ["inner", "edge"]
+    assert listeners(reader) == ["edge"]
+
+
+async def test_B7_nodes_that_came_before_the_rules_are_shown_what_the_rules_say() -> None:
+    publisher, reader = Publisher(Metrics()), Reader()
+    await publisher.attach(reader, EDGE)
+    await publisher.publish(divided(1, EVERYBODY_INNER))
+    assert [listeners(reader), reader.moves] == [["inner"], ["inner"]]
+
+
+async def test_B7_a_node_that_no_gateway_claims_any_more_is_sent_nothing_more() -> None:
+    publisher, reader = Publisher(Metrics()), Reader()
+    await publisher.publish(divided(1))
+    await publisher.attach(reader, EDGE)
+    shown = len(reader.seen)
+    await publisher.publish(divided(2, NodeRule("edge", ids=("another",)), body="2"))
+    await publisher.publish(divided(3, NodeRule("edge", ids=("another",)), body="3"))
+    assert (reader.moves, len(reader.seen)) == ([""], shown)
+    await publisher.publish(divided(4, body="4"))
+    assert (reader.moves, listeners(reader)) == (["", "edge"], ["edge"])
+
+
+async def test_B7_a_node_whose_gateway_is_gone_stays_with_it_though_its_cluster_names_none() -> None:
+    publisher = Publisher(Metrics())
+    reader = Reader(Identity("one", "unknown", "eu-west-3"))
+    await publisher.publish(divided(1, EVERYBODY_INNER))
+    await publisher.attach(reader, EDGE._replace(gateway="inner"))
+    await publisher.publish(divided(2, gateways="edge", body="2"))
+    assert reader.moves == []
+    assert (reader.seen[-1][0].generation, listeners(reader)) == (2, ["inner"])

@@ -20,7 +20,13 @@ class Reader(Protocol):
     """Takes the views of one audience. `show` must not block: it notes what changed and wakes the sender."""
 
     def show(self, view: View, change: Diff | None) -> None:
-        """Take a new view and, unless it is the first, the difference to the one before."""
+        """Take a new view and, unless it is the first of its audience, the difference to the one before."""
+
+    def audience_in(self, catalogue: Catalogue) -> Audience:
+        """Return the audience of which a catalogue makes the node a part."""
+
+    def move(self, audience: Audience) -> None:
+        """Take notice of a new audience; its view, if there is one, is shown next."""
 
 
 @dataclass(slots=True)
@@ -59,23 +65,52 @@ class Publisher:
         async with self._writing:
             started = perf_counter()
             fresh = {}
-            tried = dict(self._groups)
+            tried = {audience: group.view for audience, group in self._groups.items()}
+            divided = self.catalogue is not None and catalogue.divides_like(self.catalogue)
+            for _, _, audience in () if divided else self._moves(catalogue):
+                tried.setdefault(audience, None)
             if self.catalogue is None:
                 _warn_of_strangers(tried, catalogue)
-            for audience, group in tried.items():
-                found = await self._look(catalogue, audience, group.view)
+            for audience, before in tried.items():
+                found = await self._look(catalogue, audience, before)
                 if found is not None:
                     fresh[audience] = found
             self.catalogue = catalogue
+            moves = [] if divided else self._moves(catalogue)
+            for reader, left, _ in moves:
+                self.detach(reader, left)
             for audience, (view, change) in fresh.items():
                 if audience in self._groups:
                     self._show(self._groups[audience], view, change)
+            for reader, _, audience in moves:
+                self._place(reader, audience, fresh[audience][0] if audience in fresh else None)
             # Those that came meanwhile found no catalogue, when this is the first one.
             for audience, group in list(self._groups.items()):
                 if audience not in tried:
                     await self._first(audience, group)
             counts = await asyncio.to_thread(catalogue.counts)
             self._metrics.published(catalogue.generation, counts, perf_counter() - started)
+
+    def _moves(self, catalogue: Catalogue) -> list[tuple[Reader, Audience, Audience]]:
+        """Find the readers that a catalogue makes a part of another audience than the one they are in.
+
+        Whose gateway is gone, and who has no other, stays: it keeps its listeners, and follows in all else.
+        """
+        moves = []
+        for audience, group in self._groups.items():
+            for reader in group.readers:
+                other = reader.audience_in(catalogue)
+                known = {audience.gateway, other.gateway} & catalogue.gateways.keys()
+                if other != audience and (known or group.view is None):
+                    moves.append((reader, audience, other))
+        return moves
+
+    def _place(self, reader: Reader, audience: Audience, view: View | None) -> None:
+        group = self._groups.setdefault(audience, _Group(view))
+        group.readers.add(reader)
+        reader.move(audience)
+        if group.view is not None:
+            reader.show(group.view, None)
 
     async def _look(
         self, catalogue: Catalogue, audience: Audience, before: View | None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from time import monotonic
 from typing import Any, Literal, Protocol
 from uuid import uuid4
@@ -12,7 +13,18 @@ from uuid import uuid4
 import grpc
 import structlog
 
-from xds_server.protocol import Accepted, DeltaStream, Event, Node, Request, Response, SotwStream, Stream
+from xds_server.protocol import (
+    Accepted,
+    Companies,
+    DeltaStream,
+    Estates,
+    Event,
+    Node,
+    Request,
+    Response,
+    SotwStream,
+    Stream,
+)
 from xds_server.protocol.types import short
 from xds_server.server.fault import StreamFaultError
 from xds_server.server.membership import Membership
@@ -22,7 +34,7 @@ from xds_server.server.pacing import Pacing, Turn
 from xds_server.server.peer import Peer
 from xds_server.server.publisher import Publisher
 from xds_server.server.wire_format import Encoder, MalformedRequestError, decode_delta, decode_sotw
-from xds_server.snapshot import Audience, Dialect, Diff, Identity, Transport, View
+from xds_server.snapshot import Audience, Catalogue, Dialect, Diff, Identity, Transport, View
 
 log = structlog.get_logger("fairlead.xds")
 
@@ -59,10 +71,12 @@ class Services:
     make_stream: Callable[[type[DeltaStream | SotwStream], str], Stream[Any]]
     pacing: Pacing
     membership: Membership
+    companies: Companies = field(default_factory=Companies)
+    estates: Estates = field(default_factory=Estates)
 
 
 class Session:
-    """One stream from its first request to its end. Nothing is kept of it afterwards."""
+    """One stream from its first request to its end. All that is kept of it is what it may have left behind."""
 
     def __init__(
         self, variant: Variant, services: Services, default_type: str = "", peer: Peer | None = None
@@ -75,6 +89,7 @@ class Session:
         self._default_type = default_type
         self._audience: Audience | None = None
         self._wake = asyncio.Event()
+        self.stream.wake = self._wake.set
         self._closing = False
         self._peer = peer
         """`None`: clients are not asked who they are."""
@@ -127,7 +142,12 @@ class Session:
             self._leave()
 
     async def _send_due(self, sink: Sink) -> None:
-        for response in self.stream.poll(monotonic()):
+        while True:
+            # Requests that are there already are read before each response is made, so that it heeds them.
+            await asyncio.sleep(0)
+            response = self.stream.next(monotonic())
+            if response is None:
+                break
             await self._send(response, sink)
         if self.stream.in_step:
             self._turn.end()
@@ -183,18 +203,38 @@ class Session:
             raise StreamFaultError(grpc.StatusCode.INVALID_ARGUMENT, "the first request must carry node.id")
         if self.node is not None and node.id != self.node.id:
             raise StreamFaultError(grpc.StatusCode.INVALID_ARGUMENT, "node.id changed within a stream")
-        audience = self._audience_of(node)
+        audience = self._audience_of(node, self._services.publisher.catalogue)
         self._services.membership.require(audience.gateway, self._peer)
         known, self.node = self.node, node
         if node != known:
             self._services.nodes.join(node, self)
         if known is None:
+            self._meet_others(node)
             log.info("node connected", variant=self.variant, **_words(node))
         if audience != self._audience:
             await self._attach(audience, node)
 
-    def _audience_of(self, node: Node) -> Audience:
+    def _meet_others(self, node: Node) -> None:
+        """Keep order with the node's other streams, and take on what its last one left."""
+        self.stream.inherit = partial(self._services.estates.claim, node.id)
+        if self._default_type:
+            self.stream.join(self._services.companies.of(node.id))
+
+    def audience_in(self, catalogue: Catalogue) -> Audience:
+        """As `Reader.audience_in`."""
+        assert self.node is not None, "only who is known is shown anything"
+        return self._audience_of(self.node, catalogue)
+
+    def move(self, audience: Audience) -> None:
+        """As `Reader.move`: the catalogue makes the node a member of another gateway."""
+        assert self.node is not None, "only who is known is shown anything"
+        self._audience = audience
+        log.info("node moved", to=audience.gateway, **_words(self.node))
         catalogue = self._services.publisher.catalogue
+        if catalogue is not None and audience.gateway not in catalogue.gateways:
+            self._warn_of_no_gateway(self.node)
+
+    def _audience_of(self, node: Node, catalogue: Catalogue | None) -> Audience:
         identity = Identity(node.id, node.cluster, node.region, node.metadata)
         gateway = catalogue.gateway_of(identity) if catalogue is not None else node.cluster
         transport: Transport = self._variant.name if self._default_type else "ads"
@@ -207,11 +247,14 @@ class Session:
         self._audience = audience
         known = await publisher.attach(self, audience)
         if not known and publisher.catalogue is not None:
-            log.warning(
-                "node names a gateway that is not declared, or cannot be made; nothing is sent to it",
-                known_gateways=list(publisher.gateways()),
-                **_words(node),
-            )
+            self._warn_of_no_gateway(node)
+
+    def _warn_of_no_gateway(self, node: Node) -> None:
+        log.warning(
+            "node names a gateway that is not declared, or cannot be made; nothing is sent to it",
+            known_gateways=list(self._services.publisher.gateways()),
+            **_words(node),
+        )
 
     def _report(self, event: Event) -> None:
         metrics, kind = self._services.metrics, label(event.type_url)
@@ -235,7 +278,9 @@ class Session:
             )
 
     def _leave(self) -> None:
+        self.stream.leave()
         if self.node is not None:
+            self._services.estates.leave(self.node.id, self.stream.estate())
             self._services.nodes.leave(self.node, self)
             log.info("node disconnected", variant=self.variant, **_words(self.node))
         if self._audience is not None:

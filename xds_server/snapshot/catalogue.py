@@ -22,7 +22,7 @@ class Catalogue:
     """Three layers of resources: for the whole fleet, per gateway, and per region.
 
     `regional` makes a region's layer when a node of that region is first seen; the layer is kept as long as
-    the catalogue. `speak` makes the layers for a dialect when a client that speaks it is first seen, the same
+    the catalogue. The gateways in `private` have regional layers of their own, and see nothing else. `speak` makes the layers for a dialect when a client that speaks it is first seen, the same
     object for dialects that are sent the same; `None` stands for what the newest Envoy is sent over ADS. To
     keep a change cheap, hand over the same `Resource` objects, and where possible the same mappings, for what
     did not change. Safe to use from several threads: one at a time calls `regional` or `speak`.
@@ -35,6 +35,7 @@ class Catalogue:
         shared: Layer,
         gateways: Mapping[str, Layer],
         regional: Regional = no_layer,
+        private: Mapping[str, Regional] | None = None,
         speak: Speak = _plainly,
         nodes: Iterable[NodeRule] = (),
         identities: Mapping[str, frozenset[str]] | None = None,
@@ -46,7 +47,7 @@ class Catalogue:
         """By gateway, the certificate names (SANs) of which a client must have one to be its node; a gateway
         that is not there asks for none."""
         self._nodes = tuple(nodes)
-        self._plain = Layers(shared, gateways, regional)
+        self._plain = Layers(shared, gateways, regional, private)
         self._speak = speak
         self._spoken: dict[Dialect, Layers] = {}
         self._lock = Lock()
