@@ -113,6 +113,26 @@ async def test_D3_D4_a_refused_content_is_not_sent_again_and_a_changed_one_clear
 
 
 @VARIANTS
+@pytest.mark.parametrize(("type_url", "asked"), [(C, ()), (L, ()), (E, ("a", "b")), (R, ("a", "b"))])
+async def test_D3_a_refused_content_that_comes_back_before_another_was_sent_is_not_sent_again(
+    connect: Connect, publish: Publish, variant: str, type_url: str, asked: tuple[str, ...]
+) -> None:
+    await publish(res(type_url, "a"), res(type_url, "b"))
+    client = connect(variant)
+    await hold(client, type_url, *asked)
+    await publish(res(type_url, "a", " bad"), res(type_url, "b"))
+    assert "a bad" in bodies(await client.hear())
+    await client.nack(type_url, "a is bad", *asked)
+    await publish(res(type_url, "a", " bad"), res(type_url, "b", " 2"))
+    full = variant == "sotw" and not asked
+    assert bodies(await client.hear()) == (["a", "b 2"] if full else ["b 2"])
+    await publish(res(type_url, "a", " other"), res(type_url, "b", " 2"))
+    await publish(res(type_url, "a", " bad"), res(type_url, "b", " 2"))
+    await client.ack(type_url, *asked)
+    assert await heard(client) == []
+
+
+@VARIANTS
 @pytest.mark.parametrize("code", [0, 2, 3, 13])
 @pytest.mark.parametrize("words", ["", "Error adding/updating cluster(s) a: Proto constraint val…"])
 async def test_D5_an_error_is_a_nack_whatever_its_code_and_words(

@@ -177,6 +177,25 @@ async def test_F9_H12_a_version_is_the_same_on_other_streams_variants_and_server
     ]
 
 
+async def test_F9_F10_a_version_is_the_same_in_another_process(connect: Connect, publish: Publish) -> None:
+    await publish(res(C, "a"), res(C, "b"))
+    here = (await hold(connect("sotw"), C)).version_info
+    program = (
+        "from tests.xds.exchange import C, res; from xds_server.snapshot import View, layer;"
+        "print(View(1, [layer([res(C, 'b'), res(C, 'a')])]).version(C))"
+    )
+    for seed in ("1", "2"):
+        there = subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert there.stdout.strip() == here
+
+
 def test_F10_policies_become_the_same_bytes_in_any_process() -> None:
     program = "from xds_server.cli import main; main()"
     arguments = ("compile", "policies/multi-region", "--region", "eu-west-3", "--output", "json")
