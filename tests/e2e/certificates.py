@@ -38,11 +38,13 @@ class Certificates:
         return cls(_pem(certificate), text.decode(), signer, name)
 
     def chain(self, *names: str) -> str:
-        """A certificate for host names."""
+        """A certificate for names: of hosts, or URIs."""
         key = serialization.load_pem_private_key(self.key.encode(), None)
         assert isinstance(key, ec.EllipticCurvePrivateKey)
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0].removeprefix("*."))])
-        alternatives = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
+        alternatives = x509.SubjectAlternativeName(
+            [x509.UniformResourceIdentifier(name) if "://" in name else x509.DNSName(name) for name in names]
+        )
         certificate = (
             _draft(subject, self._name, key.public_key())
             .add_extension(alternatives, critical=False)

@@ -27,16 +27,16 @@ class RawClient:
         gateway: str = "edge",
         region: str = "eu",
         method: str = AGGREGATED,
+        channel: grpc.aio.Channel | None = None,
     ) -> None:
         self.variant = variant
         self.node = (node, gateway, region)
-        self.channel = grpc.aio.insecure_channel(
+        self.channel = channel or grpc.aio.insecure_channel(
             f"127.0.0.1:{port}",
             options=[("grpc.max_receive_message_length", -1), ("grpc.use_local_subchannel_pool", 1)],
         )
-        self.call: Any = self.channel.stream_stream(
-            "/" + method.format("Delta" if variant == "delta" else "Stream")
-        )()
+        self.path = "/" + method.format("Delta" if variant == "delta" else "Stream")
+        self.call: Any = self.channel.stream_stream(self.path)()
         self.met = False
         self.nonces: dict[str, str] = {}
         self.versions: dict[str, str] = {}

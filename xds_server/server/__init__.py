@@ -8,6 +8,7 @@ Sockets, clocks and tasks live here; decisions of the protocol do not (`protocol
 """
 
 from xds_server.server.control_plane import ControlPlane
+from xds_server.server.guard import Guard
 from xds_server.server.logs import configure
 from xds_server.server.pipeline import Pipeline, Update
 from xds_server.server.port import PortTaken
@@ -17,6 +18,7 @@ from xds_server.server.transport import Keepalive, Limits
 __all__ = [
     "BadCertificateError",
     "ControlPlane",
+    "Guard",
     "Keepalive",
     "Limits",
     "Pipeline",

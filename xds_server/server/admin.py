@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -12,7 +12,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from xds_server.server.load_reports import LoadReports
 from xds_server.server.metrics import CONTENT_TYPE, Metrics
@@ -23,8 +23,14 @@ GRACE: Final = 1
 """Seconds that requests being answered are given at the end."""
 
 
-def application(metrics: Metrics, nodes: NodeStatus, readiness: Readiness, loads: LoadReports) -> Starlette:
-    """Make the application: `/metrics`, `/healthz`, `/readyz`, `/loads`, `/nodes` and `/nodes/<id>`."""
+def application(
+    metrics: Metrics,
+    nodes: NodeStatus,
+    readiness: Readiness,
+    loads: LoadReports,
+    further: Iterable[BaseRoute] = (),
+) -> Starlette:
+    """Make the application: `/metrics`, `/healthz`, `/readyz`, `/loads`, `/nodes`, `/nodes/<id>`, `further` pages."""
 
     async def metrics_page(_: Request) -> Response:
         metrics.nodes.set(nodes.connected())
@@ -57,6 +63,7 @@ def application(metrics: Metrics, nodes: NodeStatus, readiness: Readiness, loads
             Route("/loads", all_loads),
             Route("/nodes", all_nodes),
             Route("/nodes/{id:path}", one_node),
+            *further,
         ]
     )
 

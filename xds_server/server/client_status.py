@@ -18,6 +18,7 @@ from google.protobuf.message import DecodeError
 from xds_server.protocol import Channel, Node, Standing, State
 from xds_server.protocol.types import SECRET
 from xds_server.server.admission import Seats
+from xds_server.server.closing import Closing
 from xds_server.server.node_matcher import UnsupportedMatcherError, match_nodes
 from xds_server.server.nodes import Connected, NodeStatus
 from xds_server.snapshot import Resource
@@ -45,6 +46,11 @@ class ClientStatus:
     def __init__(self, nodes: NodeStatus, seats: Seats) -> None:
         self._nodes = nodes
         self._seats = seats
+        self._closing = Closing()
+
+    def close(self) -> None:
+        """End the open streams."""
+        self._closing.close()
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Register the service. No serializers: messages stay bytes."""
@@ -65,7 +71,7 @@ class ClientStatus:
         if not self._seats.take():
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, self._seats.words)
         try:
-            async for payload in requests:
+            async for payload in self._closing.read(requests):
                 await context.write(await self._fetch(payload, context))
         finally:
             self._seats.free()

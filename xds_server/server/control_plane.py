@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from time import time
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ import grpc
 import grpc.aio
 import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from starlette.routing import BaseRoute
 
 from xds_server.protocol import DeltaStream, SotwStream, Stream, Timing
 from xds_server.protocol.types import CLUSTER
@@ -36,7 +38,7 @@ from xds_server.snapshot import Catalogue
 
 log = structlog.get_logger("fairlead.server")
 
-_MARGIN: Final = 3.0
+MARGIN: Final = 3.0
 """Seconds beyond its grace that a part is given to end."""
 
 
@@ -61,6 +63,7 @@ class ControlPlane:
         limits: Limits | None = None,
         keepalive: Keepalive | None = None,
         load_interval: float = 10.0,
+        pages: Iterable[BaseRoute] = (),
     ) -> None:
         self.metrics = Metrics()
         self.readiness = Readiness()
@@ -71,6 +74,7 @@ class ControlPlane:
         self._xds_address = xds_address
         self._admin_address = admin_address
         self._timing = timing or Timing()
+        self._pages = tuple(pages)
         self._options = options(keepalive or Keepalive(), max_stream_age)
         self._certificates = Certificates(tls) if tls is not None else None
         peers = tls is not None and tls.client_ca is not None
@@ -111,7 +115,8 @@ class ControlPlane:
             admin.close()
             raise
         self.admin_port = admin.getsockname()[1]
-        self._admin = AdminServer(application(self.metrics, self.nodes, self.readiness, self.loads), admin)
+        pages = application(self.metrics, self.nodes, self.readiness, self.loads, self._pages)
+        self._admin = AdminServer(pages, admin)
         self._admin.start()
         log.info(
             "serving",
@@ -166,13 +171,17 @@ class ControlPlane:
         server, self._server = self._server, None
         admin, self._admin = self._admin, None
         if server is not None:
-            await self._health.enter_graceful_shutdown()
-            self._discovery.close()
-            await end("gRPC", server.stop(grace), grace + _MARGIN)
+            await end("gRPC", self._stop_xds(server, grace), grace + MARGIN)
         if admin is not None:
-            await end("admin HTTP", admin.stop(), GRACE + _MARGIN)
+            await end("admin HTTP", admin.stop(), GRACE + MARGIN)
         if server is not None or admin is not None:
             log.info("stopped")
+
+    async def _stop_xds(self, server: grpc.aio.Server, grace: float) -> None:
+        await self._health.enter_graceful_shutdown()
+        for service in (self._discovery, self._load_service, self._client_status):
+            service.close()
+        await server.stop(grace)
 
     async def __aenter__(self) -> ControlPlane:
         await self.start()

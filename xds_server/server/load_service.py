@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 from xds_server.protocol import Node
 from xds_server.protocol.types import CLUSTER
 from xds_server.server.admission import Seats
+from xds_server.server.closing import Closing
 from xds_server.server.fault import StreamFaultError
 from xds_server.server.load_reports import Load, LoadReports, Place
 from xds_server.server.membership import Membership
@@ -47,6 +48,11 @@ class LoadService:
         self._membership = membership
         self._seats = seats
         self._interval = interval
+        self._closing = Closing()
+
+    def close(self) -> None:
+        """End the open streams."""
+        self._closing.close()
 
     def add_to(self, server: grpc.aio.Server, peer_of: Callable[[Any], Peer | None]) -> None:
         """Register the service. No serializers: messages stay bytes."""
@@ -68,7 +74,7 @@ class LoadService:
         node: Node | None = None
         told: tuple[str, ...] | None = None
         try:
-            async for payload in requests:
+            async for payload in self._closing.read(requests):
                 message = _parse(payload)
                 if node is None:
                     node = self._meet(message, peer)

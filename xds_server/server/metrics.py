@@ -81,6 +81,9 @@ class Metrics:
         self.publish_seconds = self._histogram(
             "publish_seconds", "From a catalogue to all streams told of it"
         )
+        self.held = self._gauge(
+            "held", "What would vanish, and is held by the guard until it is released", "kind"
+        )
         self.load_seconds = self._histogram("load_seconds", "Reading and checking the policies")
         self.compile_seconds = self._histogram("compile_seconds", "From policies to a catalogue")
         self.diagnostics = self._gauge("diagnostics", "Findings in the policies as they are", "severity")

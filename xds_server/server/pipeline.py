@@ -5,23 +5,29 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Protocol
+from typing import Final, Protocol
 
 import certifi
 import structlog
 
+from xds_server.archive import Archive, Fault, Recalled
 from xds_server.compiler import Compiler
-from xds_server.graph import Builder, Built
-from xds_server.policy import Diagnostic, LoadCache, load
+from xds_server.graph import NOTHING, Builder, Built
+from xds_server.policy import LoadCache, Loaded, load
 from xds_server.server.control_plane import ControlPlane
+from xds_server.server.guard import Guard
+from xds_server.server.keeper import PAUSE, Keeper
+from xds_server.server.report import Reporter
 from xds_server.snapshot import Catalogue
 from xds_server.sources import SourceText
 
 log = structlog.get_logger("fairlead.pipeline")
 
-_SHOWN = 20
+AWAY_SECONDS: Final = 1.0
+"""Between two looks for policies that cannot be watched, most likely because they are not there."""
 
 
 class Source(Protocol):
@@ -31,7 +37,7 @@ class Source(Protocol):
         """The policies as they are now. Raises ``OSError`` if they can't be read at all."""
 
     def changes(self) -> AsyncIterator[None]:
-        """Yields whenever they may have changed."""
+        """Yields whenever they may have changed. Raises ``OSError`` if they can't be watched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +50,40 @@ class Update:
     compile_seconds: float
 
 
-class Pipeline:
-    """Turns a source's policies into catalogues, and keeps from one run to the next what did not change."""
+@dataclass(frozen=True, slots=True)
+class _Outlet:
+    """Where updates go."""
 
-    def __init__(self, source: Source) -> None:
+    plane: ControlPlane
+    reporter: Reporter
+    keeper: Keeper | None
+
+
+class Pipeline:
+    """Turns a source's policies into catalogues, and keeps from one run to the next what did not change.
+
+    With an `archive`, the last good state outlives the process; written to disk `pause` seconds after a change. The
+    `guard` has a say in what may vanish at once.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        archive: Archive | None = None,
+        guard: Guard | None = None,
+        pause: float = PAUSE,
+    ) -> None:
         self._source = source
         self._cache = LoadCache()
         self._builder = Builder()
         self._compiler = Compiler(certifi.contents())
+        self._archive = archive
+        self._guard = guard or Guard()
+        self._pause = pause
+        self._recalled: Recalled | None = None
+        self._served: Built | None = None
+        self._stepping = asyncio.Lock()
 
     def refresh(self) -> Update:
         """Run once. Bad policies are no failure: they are in ``built.diagnostics``, and what was good stays.
@@ -62,79 +94,141 @@ class Pipeline:
         text = self._source.read()
         loaded = load(text.files, text.attachments, self._cache, unreadable=text.problems)
         read = perf_counter()
-        built = self._builder.build(loaded)
-        catalogue = self._compiler.compile(built.graph)
+        self._resume(loaded)
+        before = self._builder.graph
+        try:
+            built = self._builder.build(loaded)
+            hold = self._guard.judge(before, built.graph, text)
+            if hold is not NOTHING:
+                self._rewind()
+                built = self._builder.build(loaded, hold)
+            catalogue = self._compiler.compile(built.graph)
+        except BaseException:
+            self._rewind()
+            raise
+        self._served = built
         return Update(catalogue, built, read - started, perf_counter() - read)
+
+    def fall_back(self) -> Update | None:
+        """What was last good when the process before this one ended; None if there is nothing."""
+        started = perf_counter()
+        self._resume(None)
+        if self._served is None or not self._served.servable:
+            return None
+        return Update(self._compiler.compile(self._served.graph), self._served, 0.0, perf_counter() - started)
+
+    def _rewind(self) -> None:
+        if self._served is not None:
+            self._builder.resume(self._served.graph, self._served.grounds)
+
+    def _recall(self, archive: Archive) -> tuple[Fault, ...]:
+        recalled = archive.recall()
+        recalled.warm(self._cache)
+        self._recalled = recalled if recalled else None
+        return recalled.faults
+
+    def _resume(self, today: Loaded | None) -> None:
+        """Go on from what is on disk, once; without a fleet there, not before `today`'s is known."""
+        if self._recalled is None:
+            return
+        restored = self._recalled.restore(today)
+        if today is None and not restored.graph.edges:
+            return
+        self._recalled = None
+        for owner, why in restored.lost.items():
+            log.warning("what was last good is of no use any more", owner=owner or "the fleet", why=str(why))
+        self._builder.resume(restored.graph, restored.grounds)
+        self._served = Built(restored.graph, (), frozenset(), fleet_kept=True, grounds=restored.grounds)
 
     async def run(self, control_plane: ControlPlane) -> None:
         """Publish what the source holds, now and at every change, until cancelled. No failure ends it."""
-        changes = self._source.changes()
+        archive, readiness = self._archive, control_plane.readiness
+        saved = archive.saved if archive is not None else lambda _: None
+        outlet = _Outlet(
+            control_plane,
+            Reporter(control_plane.metrics, readiness, saved),
+            Keeper(archive, readiness, self._pause) if archive is not None else None,
+        )
+        if archive is not None:
+            outlet.reporter.tell_faults(await asyncio.to_thread(self._recall, archive))
+        tasks: set[asyncio.Task[None]] = set()
+        if outlet.keeper is not None:
+            tasks.add(asyncio.create_task(outlet.keeper.run(), name="keeper"))
+        self._guard.on_release = lambda: tasks.add(asyncio.create_task(self._step(outlet), name="release"))
+        changes = self._changes()
         try:
-            await self._step(control_plane)
+            await self._step(outlet)
             async for _ in changes:
-                await self._step(control_plane)
+                await self._step(outlet)
         finally:
-            if isinstance(changes, AsyncGenerator):
-                await changes.aclose()
+            await changes.aclose()
+            for task in tasks:
+                task.cancel()
+            if outlet.keeper is not None:
+                await asyncio.wait(tasks)
+                await outlet.keeper.write()
 
-    async def _step(self, control_plane: ControlPlane) -> None:
+    async def _changes(self) -> AsyncGenerator[None, None]:
+        """The source's changes; while there is nothing to watch, a look now and then."""
+        while True:
+            changes = self._source.changes()
+            try:
+                async for _ in changes:
+                    yield
+                return
+            except OSError as error:
+                log.debug("the policies cannot be watched now", reason=str(error))
+            finally:
+                if isinstance(changes, AsyncGenerator):
+                    await changes.aclose()
+            await asyncio.sleep(AWAY_SECONDS)
+            yield
+
+    async def _step(self, outlet: _Outlet) -> None:
+        async with self._stepping, self._undisturbed():
+            first = not outlet.plane.readiness.ready
+            try:
+                update = await asyncio.to_thread(self.refresh)
+            except Exception as error:  # noqa: BLE001 (the next change is another chance, and what is served stays)
+                outlet.reporter.tell_failure(error)
+                found = await asyncio.to_thread(self.fall_back) if first else None
+                if found is None:
+                    return
+                update = found
+                log.warning("served is what was last good, from disk")
+            else:
+                outlet.reporter.tell(update.built, update.load_seconds, update.compile_seconds)
+                outlet.reporter.tell_held(self._guard.held)
+            if not update.built.servable:
+                log.error("there is no gateway to serve yet; mend the policies and save them")
+                return
+            await self._publish(update, outlet)
+            if first:
+                # What the first load made mostly lives as long as we do; walking it over and over is what would
+                # make a later change slow.
+                gc.collect()
+                gc.freeze()
+
+    @asynccontextmanager
+    async def _undisturbed(self) -> AsyncIterator[None]:
+        """Have the archive stand back meanwhile."""
+        if self._archive is None:
+            yield
+            return
+        self._archive.breath.busy(True)
         try:
-            update = await asyncio.to_thread(self.refresh)
-        except OSError as error:
-            # A folder that is away is no fault of ours: its name says more than a traceback.
-            log.error("cannot read the policies; what is served stays as it is", reason=str(error))  # noqa: TRY400
-            control_plane.readiness.note("policies", f"cannot be read: {error}")
-            return
-        except Exception as error:  # the next change is another chance, and what is served stays
-            log.exception("cannot read or compile the policies; what is served stays as it is")
-            control_plane.readiness.note("policies", f"{type(error).__name__}: {error}")
-            return
-        _report(update, control_plane)
-        if not update.built.servable:
-            log.error("there is no gateway to serve yet; mend the policies and save them")
-            return
-        first = not control_plane.readiness.ready
-        await control_plane.publish(update.catalogue)
-        if first:
-            # What the first load made mostly lives as long as we do; walking it over and over is what would
-            # make a later change slow.
-            gc.collect()
-            gc.freeze()
+            yield
+        finally:
+            self._archive.breath.busy(False)
+
+    @staticmethod
+    async def _publish(update: Update, outlet: _Outlet) -> None:
+        await outlet.plane.publish(update.catalogue)
+        if outlet.keeper is not None:
+            outlet.keeper.note(update.built)
         log.info(
             "published",
             generation=update.catalogue.generation,
             models=sum(len(tenant.endpoints) for tenant in update.built.graph.tenants.values()),
             seconds=round(update.load_seconds + update.compile_seconds, 4),
         )
-
-
-def _report(update: Update, control_plane: ControlPlane) -> None:
-    found = update.built.diagnostics
-    errors = update.built.errors
-    metrics = control_plane.metrics
-    metrics.load_seconds.observe(update.load_seconds)
-    metrics.compile_seconds.observe(update.compile_seconds)
-    metrics.diagnostics.labels("error").set(len(errors))
-    metrics.diagnostics.labels("warning").set(len(found) - len(errors))
-    for each in found[:_SHOWN]:
-        _log_diagnostic(each)
-    if len(found) > _SHOWN:
-        log.warning("more findings; `fairlead validate` shows all", more=len(found) - _SHOWN)
-    kept = sorted(update.built.kept)
-    if kept or update.built.fleet_kept:
-        what = ["the fleet's own manifests"] if update.built.fleet_kept else []
-        what += [f"workspace {name}" for name in kept]
-        log.warning("kept at the last good state", what=what)
-    problem = f"{len(errors)} errors in the policies; the first: {errors[0]}" if errors else None
-    control_plane.readiness.note("policies", problem)
-
-
-def _log_diagnostic(diagnostic: Diagnostic) -> None:
-    tell = log.error if diagnostic.is_error else log.warning
-    tell(
-        diagnostic.message,
-        code=diagnostic.code,
-        at=str(diagnostic.position),
-        object=diagnostic.object,
-        hint=diagnostic.hint,
-    )

@@ -42,6 +42,8 @@ def options(keepalive: Keepalive, max_stream_age: float | None) -> list[tuple[st
         ("grpc.so_reuseport", 0),
         ("grpc.keepalive_time_ms", int(keepalive.interval * 1000)),
         ("grpc.keepalive_timeout_ms", int(keepalive.timeout * 1000)),
+        # gRPC's other pings, which measure the path, are given a minute; while one is out there is no keepalive.
+        ("grpc.http2.ping_timeout_ms", int(keepalive.timeout * 1000)),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_pings_without_data", 0),
         ("grpc.http2.min_ping_interval_without_data_ms", 5_000),

@@ -1,0 +1,80 @@
+"""The keeper: has the last good state written to disk in the background, soon after it was published."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import structlog
+
+from xds_server.archive import Archive
+from xds_server.graph import Built
+from xds_server.server.readiness import Readiness
+
+log = structlog.get_logger("fairlead.keeper")
+
+PAUSE: Final = 2.0
+"""Seconds that what follows a change has to be written with it."""
+
+RETRY: Final = 10.0
+"""Seconds between two attempts while the disk refuses."""
+
+
+class Keeper:
+    """Writes the newest of what it was told, never more than once in `pause` seconds."""
+
+    def __init__(
+        self, archive: Archive, readiness: Readiness, pause: float = PAUSE, retry: float = RETRY
+    ) -> None:
+        self._archive = archive
+        self._readiness = readiness
+        self._pause = pause
+        self._retry = retry
+        self._newest: Built | None = None
+        self._due = asyncio.Event()
+        self._told: str | None = None
+
+    def note(self, built: Built) -> None:
+        """Take note of what is served now. Returns at once."""
+        self._newest = built
+        self._due.set()
+
+    async def run(self) -> None:
+        """Write whenever there is something new, until cancelled."""
+        while True:
+            await self._due.wait()
+            await asyncio.sleep(self._pause)
+            if not await self.write():
+                await asyncio.sleep(self._retry)
+                self._due.set()
+
+    async def write(self) -> bool:
+        """Write what there is to write now. Returns whether the disk has it all."""
+        built = self._newest
+        self._due.clear()
+        if built is None:
+            return True
+        try:
+            written = await asyncio.to_thread(self._archive.keep, built.grounds, built.kept)
+        except OSError as error:
+            self._tell(f"{error.filename or self._archive.path}: {error.strerror or error}")
+            return False
+        self._tell(None)
+        if written:
+            log.debug("last good state written", files=written)
+        return True
+
+    def _tell(self, reason: str | None) -> None:
+        if reason == self._told:
+            return
+        self._told = reason
+        if reason is None:
+            log.info("the last good state can be written again")
+            self._readiness.note("state", None)
+            return
+        log.warning(
+            "cannot write the last good state; serving goes on, and it is tried again",
+            reason=reason,
+            hint="a restart while a workspace is broken would not have its last good state",
+        )
+        self._readiness.note("state", f"the last good state cannot be written: {reason}")
