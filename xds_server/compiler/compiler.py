@@ -50,6 +50,7 @@ class Compiler:
             shared=plain.shared,
             gateways=plain.gateways,
             regional=plain.region,
+            private=plain.private,
             speak=speak,
             nodes=compile_nodes(graph.edges.values()),
             identities=compile_identities(graph.edges.values()),

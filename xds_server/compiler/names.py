@@ -75,3 +75,13 @@ def name_certificate(gateway: str, listener: str) -> str:
 def name_key_cluster(issuer: str) -> str:
     """The cluster from which Envoy fetches an issuer's keys."""
     return f"issuer/{issuer}"
+
+
+def name_service(endpoint: Endpoint, environment: str) -> str:
+    """What a client without Envoy asks for: ``acme/models/llama/development``. No name of an endpoint has a slash."""
+    return f"{endpoint.path}/{environment}"
+
+
+def name_member(cluster: str, authority: str) -> str:
+    """The cluster of one DNS name among those of a revision."""
+    return f"{cluster}/{authority}"

@@ -16,6 +16,7 @@ from .listener import compile_listener
 from .load_assignment import compile_assignment
 from .membership import compile_membership
 from .names import AUTHENTICATION, CREDENTIALS, MEMBERSHIP
+from .proxyless_index import ProxylessIndex
 from .route import compile_routes
 from .runtime import compile_runtime
 from .scope import compile_scope
@@ -30,18 +31,22 @@ class Rendition:
         self._roots = roots
         self._shared = EndpointIndex()
         self._regions = RegionIndex()
+        self._proxyless = ProxylessIndex()
         self._fleet: tuple[object, Layer] = (None, {})
         self._gateways: dict[str, tuple[Edge, Layer]] = {}
 
     def compile(self, graph: Graph, endpoints: list[Endpoint]) -> Layers:
         """The layers of a graph, whose endpoints these are; those of regions as they are asked for."""
         shared = self._shared.update(endpoints, _compile_shared)
+        without_envoy, private = self._proxyless.compile(graph)
+        envoys = {name: edge for name, edge in graph.edges.items() if name not in without_envoy}
         return Layers(
             merge(shared, self._compile_fleet(graph)),
-            {name: self._compile_gateway(edge) for name, edge in graph.edges.items()},
+            {name: self._compile_gateway(edge) for name, edge in envoys.items()} | without_envoy,
             lambda region: self._regions.update(
                 endpoints, region, graph.regions.get(region), _compile_regional
             ),
+            private,
         )
 
     def _compile_fleet(self, graph: Graph) -> Layer:

@@ -48,6 +48,7 @@ class Variation:
                     for name, edge in graph.edges.items()
                 },
                 lambda region: self._compile_region(graph, endpoints, plain, region),
+                plain.private,
             )
 
     def _compile_shared(self, graph: Graph, endpoints: list[Endpoint], plain: Layer) -> Layer:
@@ -79,6 +80,8 @@ class Variation:
         return {**theirs, **own}
 
     def _compile_gateway(self, edge: Edge, plain: Layer) -> Layer:
+        if edge.gateway.spec.proxyless is not None:  # gRPC knows ADS only, and has no release
+            return plain
         known = self._gateways.get(edge.name)
         if known is None or known[0] != edge:
             listeners = (compile_listener(edge, each, self._target) for each in edge.gateway.spec.listeners)

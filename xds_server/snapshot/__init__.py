@@ -12,7 +12,7 @@ inside a body; it knows Envoy's types by their URL only.
 from xds_server.snapshot.audience import Audience, Dialect, Identity, Transport
 from xds_server.snapshot.catalogue import Catalogue
 from xds_server.snapshot.difference import Diff, diff
-from xds_server.snapshot.layers import Layers
+from xds_server.snapshot.layers import Layers, Regional
 from xds_server.snapshot.nodes import NodeRule
 from xds_server.snapshot.resource import Layer, Resource, layer
 from xds_server.snapshot.view import View
@@ -26,6 +26,7 @@ __all__ = [
     "Layer",
     "Layers",
     "NodeRule",
+    "Regional",
     "Resource",
     "Transport",
     "View",

@@ -22,10 +22,11 @@ class Catalogue:
     """Three layers of resources: for the whole fleet, per gateway, and per region.
 
     `regional` makes a region's layer when a node of that region is first seen; the layer is kept as long as
-    the catalogue. The gateways in `private` have regional layers of their own, and see nothing else. `speak` makes the layers for a dialect when a client that speaks it is first seen, the same
-    object for dialects that are sent the same; `None` stands for what the newest Envoy is sent over ADS. To
-    keep a change cheap, hand over the same `Resource` objects, and where possible the same mappings, for what
-    did not change. Safe to use from several threads: one at a time calls `regional` or `speak`.
+    the catalogue. The gateways in `private` have regional layers of their own, and see nothing that others
+    share. `speak` makes the layers for a dialect when a client that speaks it is first seen, the same object
+    for dialects that are sent the same; `None` stands for what the newest Envoy is sent over ADS. To keep a
+    change cheap, hand over the same `Resource` objects, and where possible the same mappings, for what did not
+    change. Safe to use from several threads: one at a time calls `regional` or `speak`.
     """
 
     def __init__(

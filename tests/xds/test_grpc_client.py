@@ -1,0 +1,168 @@
+"""gRPC's own xDS client against the real server: a service calls a model without any proxy (section Q)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.compiler.test_compiler import Fleet
+from tests.envoy_process import wait_until
+from tests.graph import world as w
+from tests.xds.grpc_client import GrpcClient, grpc_backend
+from xds_server.server import ControlPlane
+from xds_server.snapshot import Catalogue
+
+LLAMA = "xds:///acme/models/llama"
+
+
+async def off(function: Callable[..., Any], *arguments: Any) -> Any:
+    return await asyncio.to_thread(function, *arguments)
+
+
+@pytest.fixture
+def backends() -> Iterator[tuple[int, int]]:
+    with grpc_backend("one") as one, grpc_backend("two") as two:
+        yield one, two
+
+
+class Services:
+    """Policies with a gateway of clients without Envoy, compiled one after the other."""
+
+    def __init__(self) -> None:
+        self._fleet = Fleet()
+
+    def compile(self, *models: w.Manifest, workspaces: tuple[str, ...] = ("acme",)) -> Catalogue:
+        services = w.manifest("Gateway", "services", {"proxyless": {"workspaces": list(workspaces)}})
+        base = (*w.FLEET, services, w.workspace(), w.workspace("beta"), w.location("lab"))
+        return self._fleet.compile(*base, *models)
+
+
+def revision(name: str, port: int, **more: Any) -> w.Manifest:
+    return w.revision(name, w.backend("lab", f"127.0.0.1:{port}"), **more)
+
+
+def model(*revisions: w.Manifest, name: str = "llama", **more: Any) -> w.Manifest:
+    return w.model(name, w.deployment(*revisions), **more)
+
+
+async def until(client: GrpcClient, words: str) -> None:
+    await off(wait_until, lambda: client.call() == words, f"an answer {words!r}")
+
+
+def seen(plane: ControlPlane) -> dict[str, Any]:
+    told = plane.nodes.one("grpc-1")
+    assert told is not None
+    types: dict[str, Any] = told["streams"][0]["types"]
+    return types
+
+
+async def test_Q1_Q2_a_service_calls_a_model_by_its_path_and_follows_changes(
+    plane: ControlPlane, backends: tuple[int, int]
+) -> None:
+    one, two = backends
+    services = Services()
+    await plane.publish(services.compile(model(revision("v1", one))))
+    with GrpcClient(LLAMA, plane.xds_port) as client:
+        assert await off(client.call) == "one"
+        types = seen(plane)
+        assert types["Listener"]["subscribed"] == ["acme/models/llama"]  # by name, never everything
+        assert types["Cluster"]["subscribed"] == ["acme/models/llama/production/v1"]
+        assert not any(each["nacked"] for each in types.values())
+        # Another split.
+        both = model(revision("v1", one, weight=0), revision("v2", two, weight=1))
+        await plane.publish(services.compile(both))
+        await until(client, "two")
+        # Another backend.
+        await plane.publish(
+            services.compile(model(revision("v1", one, weight=0), revision("v2", one, weight=1)))
+        )
+        await until(client, "one")
+        # Nothing any more.
+        await plane.publish(services.compile())
+        await until(client, "UNAVAILABLE")
+        # And again: the name was remembered.
+        await plane.publish(services.compile(model(revision("v1", two))))
+        await until(client, "two")
+
+
+async def test_Q2_a_split_is_kept_by_weight_and_a_place_with_several_backends_too(
+    plane: ControlPlane, backends: tuple[int, int]
+) -> None:
+    one, two = backends
+    await plane.publish(
+        Services().compile(
+            model(revision("v1", one, weight=1), revision("v2", two, weight=1)),
+            model(
+                w.revision(
+                    "v1",
+                    w.backend("lab", f"127.0.0.1:{one}", weight=3),
+                    w.backend("lab", f"127.0.0.1:{two}", weight=1),
+                ),
+                name="wide",
+            ),
+        )
+    )
+    with GrpcClient(LLAMA, plane.xds_port) as client:
+        answers = [await off(client.call) for _ in range(200)]
+    assert set(answers) == {"one", "two"}
+    assert 60 < answers.count("one") < 140
+    with GrpcClient("xds:///acme/models/wide", plane.xds_port) as client:
+        await until(client, "one")
+        await until(client, "two")
+        answers = [await off(client.call) for _ in range(200)]
+    assert set(answers) == {"one", "two"}
+    assert 120 < answers.count("one") < 180
+
+
+async def test_Q1_another_environment_has_a_name_of_its_own(
+    plane: ControlPlane, backends: tuple[int, int]
+) -> None:
+    one, two = backends
+    both = w.model(
+        "llama", w.deployment(revision("v1", one)), w.deployment(revision("v1", two), to="development")
+    )
+    await plane.publish(Services().compile(both))
+    for target, words in ((LLAMA, "one"), (f"{LLAMA}/production", "one"), (f"{LLAMA}/development", "two")):
+        with GrpcClient(target, plane.xds_port) as client:
+            assert await off(client.call) == words
+    with GrpcClient(f"{LLAMA}/staging", plane.xds_port) as client:
+        assert await off(client.call) == "UNAVAILABLE"
+
+
+async def test_a_workspace_that_the_gateway_does_not_name_is_not_there(
+    plane: ControlPlane, backends: tuple[int, int]
+) -> None:
+    one, two = backends
+    services = Services()
+    models = (model(revision("v1", one)), model(revision("v1", two), within="beta"))
+    await plane.publish(services.compile(*models))
+    with GrpcClient("xds:///beta/models/llama", plane.xds_port) as client:
+        assert await off(client.call) == "UNAVAILABLE"
+        await plane.publish(services.compile(*models, workspaces=("acme", "beta")))
+        await until(client, "two")
+        await plane.publish(services.compile(*models))
+        await until(client, "UNAVAILABLE")
+
+
+async def test_Q2_a_name_is_resolved_and_the_next_place_takes_over(
+    plane: ControlPlane, backends: tuple[int, int]
+) -> None:
+    one, two = backends
+    revisions = w.revision(
+        "v1", w.backend("lab", f"localhost:{one}"), w.backend("lab", f"127.0.0.1:{two}", standby=True)
+    )
+    services = Services()
+    await plane.publish(services.compile(model(revisions)))
+    with GrpcClient(LLAMA, plane.xds_port) as client:
+        assert await off(client.call) == "one"
+        with grpc_backend("gone") as gone:
+            pass
+        away = w.revision(
+            "v1", w.backend("lab", f"localhost:{gone}"), w.backend("lab", f"127.0.0.1:{two}", standby=True)
+        )
+        await plane.publish(services.compile(model(away)))
+        await until(client, "two")
+        assert not any(each["nacked"] for each in seen(plane).values())
