@@ -22,6 +22,9 @@ class Inquiry:
     def open(self, suspects: Iterable[str]) -> None:
         """Have two halves tried, one after the other; one suspect alone is guilty, and not tried again."""
         ordered = sorted(suspects)
+        again = set(ordered)
+        rest = ([name for name in group if name not in again] for group in self._groups)
+        self._groups = [group for group in rest if group]
         half = len(ordered) // 2
         if half:
             self._groups += [ordered[half:], ordered[:half]]
