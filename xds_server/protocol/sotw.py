@@ -127,7 +127,9 @@ class SotwChannel(Channel):
         if self.parked:
             return None
         self.asked &= self.blocked.keys()
-        changed = frozenset(name for name, r in sent.items() if name not in kept and self._differs(r))
+        changed = frozenset(
+            name for name, r in sent.items() if name not in kept and (self._differs(r) or self._mended(r))
+        )
         return Flight(nonce, version_of(sent.values()), sent, (), changed, now)
 
     def _unchanged_since_before(self, view: View) -> bool:
@@ -204,3 +206,7 @@ class SotwChannel(Channel):
     def _differs(self, resource: Resource) -> bool:
         held = self.held.get(resource.name)
         return held is None or held.version != resource.version
+
+    def _mended(self, resource: Resource) -> bool:
+        refusal = self.refusals.get(resource.name)
+        return refusal is not None and refusal.resource.version != resource.version

@@ -219,6 +219,19 @@ def test_D12_a_refused_resource_stays_at_its_accepted_version_while_others_move(
     assert client.stream.channels[C].refusals == {}
 
 
+def test_D4_what_is_mended_by_going_back_to_what_was_accepted_is_no_longer_refused() -> None:
+    for type_url in (C, L, P):
+        client = subscribed(type_url, res(type_url, "a"), res(type_url, "b"))
+        client.see(res(type_url, "a", "bad"), res(type_url, "b", "2"), res(type_url, "c"))
+        client.nack(type_url, error="a is bad")
+        client.ack(type_url)
+        assert client.stream.channels[type_url].refusals.keys() == {"a"}
+        client.see(res(type_url, "a"), res(type_url, "b", "2"), res(type_url, "c"))
+        client.ack(type_url)
+        assert client.stream.channels[type_url].refusals == {}
+        assert client.stream.in_step
+
+
 def test_D12_what_was_never_accepted_on_the_stream_is_not_taken_from_the_client() -> None:
     client = Sotw()
     client.see(res(L, "a", "bad"), res(L, "b"))
