@@ -5,8 +5,9 @@
         envoy.get("/stats")
 
 `bootstrap` is the static configuration as a dictionary (or YAML/JSON text); its `admin` address is put in. The admin
-port is a free one that Envoy picks; `free_port()` gives one for a listener. Everything Envoy wrote is in `envoy.log`,
-and is shown when a wait fails. On leaving the block the process is ended by its pid and waited for.
+port is a free one that Envoy picks; `free_port()` gives one for a listener. `binary` is another Envoy than the one
+that `fairlead` would run. Everything Envoy wrote is in `envoy.log`, and is shown when a wait fails. On leaving the
+block the process is ended by its pid and waited for.
 
 Waits are for conditions (`wait_until`), with one generous limit. From a coroutine call the waits through
 `asyncio.to_thread`, or Envoy waits for a control plane that waits for Envoy.
@@ -68,7 +69,11 @@ class EnvoyProcess:
     """One Envoy, from its start to its end."""
 
     def __init__(
-        self, bootstrap: dict[str, Any] | str, directory: Path, arguments: Iterable[str] = ()
+        self,
+        bootstrap: dict[str, Any] | str,
+        directory: Path,
+        arguments: Iterable[str] = (),
+        binary: Path | None = None,
     ) -> None:
         config = yaml.safe_load(bootstrap) if isinstance(bootstrap, str) else dict(bootstrap)
         config["admin"] = {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}}
@@ -78,6 +83,7 @@ class EnvoyProcess:
         self._admin = directory / "admin"
         self._output = directory / "envoy.log"
         self._arguments = tuple(arguments)
+        self._binary = binary
         self._process: subprocess.Popen[bytes] | None = None
         self._client = httpx.Client(timeout=PATIENCE, trust_env=False)
 
@@ -112,7 +118,7 @@ class EnvoyProcess:
         self._client = httpx.Client(timeout=PATIENCE, trust_env=False)
         self._admin.unlink(missing_ok=True)
         command = [
-            *(find(), "-c", self._config, "--admin-address-path", self._admin),
+            *(self._binary or find(), "-c", self._config, "--admin-address-path", self._admin),
             *("--disable-hot-restart", "--concurrency", "1", "--log-level", "info", *self._arguments),
         ]
         with self._output.open("wb") as output:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,13 +15,14 @@ from tests.envoy_process import free_port, wait_until
 
 
 class Serving:
-    """`fairlead serve FOLDER` on ports of its own. A context manager."""
+    """`fairlead serve FOLDER` on ports of its own. A context manager. `program` is run instead of `fairlead serve`."""
 
-    def __init__(self, folder: Path, log: Path) -> None:
+    def __init__(self, folder: Path, log: Path, program: Sequence[str] | None = None) -> None:
         self.xds_port = free_port()
         self._admin_port = free_port()
         self._folder = folder
         self._log = log
+        self._program = program or [str(Path(sys.executable).with_name("fairlead")), "serve"]
         self._process: subprocess.Popen[bytes] | None = None
         self._client = httpx.Client(
             trust_env=False, base_url=f"http://127.0.0.1:{self._admin_port}", timeout=20
@@ -43,13 +45,7 @@ class Serving:
 
     def start(self) -> None:
         """Start it, and wait until it has something to serve."""
-        command = [
-            str(Path(sys.executable).with_name("fairlead")),
-            "serve",
-            str(self._folder),
-            "--log-format",
-            "json",
-        ]
+        command = [*self._program, str(self._folder), "--log-format", "json"]
         ports = ["--xds", f"127.0.0.1:{self.xds_port}", "--admin", f"127.0.0.1:{self._admin_port}"]
         with self._log.open("ab") as output:
             self._process = subprocess.Popen([*command, *ports], stdout=output, stderr=subprocess.STDOUT)

@@ -301,6 +301,9 @@ class Upstreams:
     def __getitem__(self, label: str) -> Upstream:
         return self._known[label]
 
+    def __contains__(self, label: str) -> bool:
+        return label in self._known
+
     def serve(self, label: str, tls: SSLContext | None = None) -> Upstream:
         """A new upstream, on a free port."""
         upstream = Upstream(label, self, _tls=tls)

@@ -29,6 +29,9 @@ _OPTIONS = (
     ("grpc.max_send_message_length", -1),
     ("grpc.so_reuseport", 0),
     ("grpc.use_local_subchannel_pool", 1),
+    # As the server itself: clients that ask often whether it is still there are no offence.
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    ("grpc.http2.max_pings_without_data", 0),
     # A server that comes back is found at once, however long it was away.
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.min_reconnect_backoff_ms", 50),
@@ -57,6 +60,8 @@ class _Stream:
         self.variant = variant
         self.default_type = default_type
         self.cut = asyncio.Event()
+        self.writing = asyncio.Lock()
+        """Held while a message is on its way to the client: gRPC does not end a call whose write was given up."""
         self.left = False
         """The client has nothing more to say."""
 
@@ -135,6 +140,7 @@ class Recorder:
             await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
             if not stream.left:
                 by = "recorder" if stream.cut.is_set() else "server"
+            await stream.writing.acquire()
         finally:
             self._streams.discard(stream)
             self._note(Record(at=monotonic(), stream=stream.number, kind="end", variant=variant, by=by))
@@ -178,7 +184,8 @@ class Recorder:
             while (message := await onward.read()) is not grpc.aio.EOF:
                 await self._speaking.wait()
                 self._note(read_response(message, stream.variant, stream.number, monotonic()))
-                await context.write(message)
+                async with stream.writing:
+                    await context.write(message)
 
 
 class _Everything(grpc.GenericRpcHandler):
