@@ -12,7 +12,7 @@ from tests.xds.exchange import VARIANTS, C, Connect, E, L, bodies, heard, hold, 
 from tests.xds.raw_client import RawClient
 from xds_server.protocol import types as t
 from xds_server.server import ControlPlane
-from xds_server.snapshot import layer
+from xds_server.snapshot import Dialect, Layers, NodeRule, layer
 from xds_server.wire import message_class
 
 
@@ -163,3 +163,67 @@ async def test_B9_load_of_all_clusters_is_asked_only_of_who_announces_it(
     assert answer.send_all_clusters is able
     assert list(answer.clusters) == ([] if able else ["a"])
     reporting.cancel()
+
+
+RULES = (
+    NodeRule("by id", ids=("canary-*",)),
+    NodeRule("by metadata", metadata={"tier": "gold"}),
+    NodeRule("by cluster", clusters=frozenset({"inner"})),
+)
+
+
+def described(
+    node: Any, *, metadata: str = "", release: tuple[int, int] | None = None, agent: str = "envoy"
+) -> None:
+    """Add to a node what it says of itself beside its id, cluster and region."""
+    if metadata:
+        node.metadata.fields["tier"].string_value = metadata
+    if release:
+        node.user_agent_name = agent
+        version = node.user_agent_build_version.version
+        version.major_number, version.minor_number = release
+
+
+@VARIANTS
+@pytest.mark.parametrize(
+    ("node", "more", "expected"),
+    [
+        (("n", "edge", "eu"), {}, ["edge", "eu newest"]),
+        (("canary-7", "edge", "eu"), {"metadata": "gold"}, ["by id", "eu newest"]),
+        (("n", "edge", "eu"), {"metadata": "gold"}, ["by metadata", "eu newest"]),
+        (("n", "edge", "eu"), {"metadata": "silver"}, ["edge", "eu newest"]),
+        (("n", "inner", "us"), {}, ["by cluster", "us newest"]),
+        (("n", "edge", "eu"), {"release": (1, 36)}, ["edge", "eu of 1.36"]),
+        (("n", "edge", "eu"), {"release": (1, 40)}, ["edge", "eu newest"]),
+        (("n", "edge", "eu"), {"release": (1, 36), "agent": "gRPC"}, ["edge", "eu newest"]),
+    ],
+    ids=["plain", "id", "metadata", "other metadata", "cluster and region", "old", "new", "no Envoy"],
+)
+async def test_B7_B8_what_a_node_is_sent_follows_from_what_it_says_of_itself(
+    connect: Connect,
+    publish: Publish,
+    variant: str,
+    node: tuple[str, str, str],
+    more: dict[str, Any],
+    expected: list[str],
+) -> None:
+    gateways = {name: layer([res(L, name)]) for name in ("by id", "by metadata", "by cluster", "edge")}
+
+    def speak(dialect: Dialect) -> Layers | None:
+        if dialect.release is None or dialect.release >= (1, 37):
+            return None
+        return Layers({}, gateways, lambda region: layer([res(L, f"{region} of 1.36")]))
+
+    rules = [*RULES, NodeRule("edge", clusters=frozenset({"edge"}))]
+    await publish(
+        gateways=gateways,
+        nodes=rules,
+        regional=lambda region: layer([res(L, f"{region} newest")]),
+        speak=speak,
+    )
+    client = connect(variant)
+    client.node = node
+    request = client.request(L)
+    described(request.node, **more)
+    await client.send(request)
+    assert bodies(await client.hear()) == expected
