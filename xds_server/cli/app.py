@@ -9,7 +9,7 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
-from xds_server.cli import compilation, explanation, fleet, request, serving, token, up, validation
+from xds_server.cli import compilation, explanation, fleet, release, request, serving, token, up, validation
 from xds_server.cli.outcome import FAILED, INTERRUPTED, USAGE, CommandError
 from xds_server.cli.terminal import complain, put
 
@@ -33,6 +33,7 @@ app.command(epilog=serving.EXAMPLES)(serving.serve)
 app.command(epilog=validation.EXAMPLES)(validation.validate)
 app.command("compile", epilog=compilation.EXAMPLES)(compilation.compile_)
 app.command(epilog=explanation.EXAMPLES)(explanation.explain)
+app.command(epilog=release.EXAMPLES)(release.release)
 app.add_typer(token.app, name="token")
 app.add_typer(request.app, name="run")
 app.add_typer(fleet.app, name="envoy")

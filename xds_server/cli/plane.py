@@ -11,6 +11,7 @@ from xds_server.cli import port
 from xds_server.cli.outcome import CommandError
 
 if TYPE_CHECKING:
+    from xds_server.archive import Archive
     from xds_server.cli.policies import DevelopmentSource
     from xds_server.server import ControlPlane
 
@@ -29,24 +30,32 @@ def require_ports(xds: Address, admin: Address) -> None:
 
 @asynccontextmanager
 async def running(
-    source: DevelopmentSource, xds: Address, admin: Address, grace: float
+    source: DevelopmentSource,
+    xds: Address,
+    admin: Address,
+    grace: float,
+    *,
+    archive: Archive | None = None,
+    guard: float | None = None,
 ) -> AsyncIterator[tuple[ControlPlane, asyncio.Task[None]]]:
     """Run the control plane on a source, and its pipeline as a task that ends with the block.
 
-    Open streams have ``grace`` seconds to end when the block is left. Raises ``CommandError`` if an address
-    can't be had after all.
+    Open streams have ``grace`` seconds to end when the block is left. The last good state is kept in ``archive``;
+    before more than the share ``guard`` of what is served vanishes, somebody has to say so. Raises
+    ``CommandError`` if an address can't be had after all.
     """
-    from xds_server.server import ControlPlane, PortTaken
+    from xds_server.server import ControlPlane, Guard, PortTaken
     from xds_server.server.pipeline import Pipeline
 
-    plane = ControlPlane(xds_address=port.join(*xds), admin_address=port.join(*admin))
+    watch = Guard(guard)
+    plane = ControlPlane(xds_address=port.join(*xds), admin_address=port.join(*admin), pages=watch.routes())
     try:
         await plane.start()
     except PortTaken as error:
         raise CommandError(f"{error.address} ({error.purpose}) is taken", error.remedy) from error
     except OSError as error:
         raise CommandError(f"the control plane cannot listen: {error.strerror or error}") from error
-    pipeline = asyncio.create_task(Pipeline(source).run(plane), name="pipeline")
+    pipeline = asyncio.create_task(Pipeline(source, archive=archive, guard=watch).run(plane), name="pipeline")
     try:
         yield plane, pipeline
     finally:

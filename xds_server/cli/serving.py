@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from xds_server.cli import port
 from xds_server.cli.interruption import Interruption
+from xds_server.cli.outcome import CommandError
 from xds_server.cli.plane import Address, require_ports, running
-from xds_server.cli.validation import PolicyPath
+from xds_server.cli.state import folder as default_state
 
 if TYPE_CHECKING:
+    from xds_server.archive import Archive
     from xds_server.cli.policies import DevelopmentSource
 
 EXAMPLES: Final = """Examples:
@@ -22,11 +25,16 @@ EXAMPLES: Final = """Examples:
   fairlead serve policies/quickstart
 
   fairlead serve /etc/fairlead/policies --xds 0.0.0.0:18000 --admin 0.0.0.0:18001 --log-format json
+
+  fairlead serve /etc/fairlead/policies --state /var/lib/fairlead --guard 0.8
 """
 XDS: Final = "127.0.0.1:18000"
 ADMIN: Final = "127.0.0.1:18001"
 GRACE_SECONDS: Final = 5.0
 """How long open streams may take to end; Envoys keep what they have and come back."""
+
+SHARE: Final = 0.5
+"""What may vanish at once without being asked for: up to this share of all clusters, and of all listeners."""
 
 Xds = Annotated[str, typer.Option("--xds", help="Where Envoys reach the control plane, as host:port.")]
 Admin = Annotated[
@@ -50,28 +58,82 @@ def address(text: str, option: str) -> tuple[str, int]:
         raise typer.BadParameter(str(error), param_hint=option) from error
 
 
+def share(text: str) -> float | None:
+    """Read a share such as 0.8; ``None`` for ``off``."""
+    if text == "off":
+        return None
+    try:
+        found = float(text)
+    except ValueError:
+        found = -1
+    if not 0 < found <= 1:
+        raise typer.BadParameter(f"{text!r} is neither a share such as 0.5 nor off", param_hint="--guard")
+    return found
+
+
 def serve(
-    path: PolicyPath,
+    path: Annotated[
+        Path,
+        typer.Argument(metavar="PATH", help="The folder that holds the policies.", show_default=False),
+    ],
     *,
     xds: Xds = XDS,
     admin: Admin = ADMIN,
     log_format: Annotated[
         LogFormat, typer.Option("--log-format", help="How the log is written; auto is text on a terminal.")
     ] = LogFormat.AUTO,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            "--state",
+            help="Where the last good state is kept; FAIRLEAD_STATE, or .fairlead, if left out.",
+            show_default=False,
+        ),
+    ] = None,
+    no_state: Annotated[
+        bool, typer.Option("--no-state", help="Keep the last good state in memory only.")
+    ] = False,
+    guard: Annotated[
+        str,
+        typer.Option(
+            "--guard",
+            metavar="SHARE|off",
+            help="Ask before more than this share of all clusters, or of all listeners, vanishes at once.",
+        ),
+    ] = str(SHARE),
 ) -> None:
     """Serve a policy set to a fleet of Envoys over xDS, and again whenever it changes.
 
-    Mistakes in the policies don't end it: they are logged, and what they concern stays as it last was. It
-    ends with SIGTERM or Ctrl-C; the Envoys go on with what they have.
+    Mistakes in the policies don't end it: they are logged, and what they concern stays as it last was, over a
+    restart too. It ends with SIGTERM or Ctrl-C; the Envoys go on with what they have.
     """
     from xds_server.cli.policies import open_source
 
+    asked = share(guard)
     xds_address, admin_address = address(xds, "--xds"), address(admin, "--admin")
     require_ports(xds_address, admin_address)
     _configure_log(log_format)
+    archive = None if no_state else _open_archive(state or default_state(), path)
     source = open_source(path)
-    source.read()  # what can't be read at all, or lacks its key, ends the command here
-    asyncio.run(_serve(source, xds_address, admin_address))
+    if archive is None or not archive.holds_records():
+        _require_readable(source, path)
+    asyncio.run(_serve(source, xds_address, admin_address, archive, asked))
+
+
+def _open_archive(state: Path, policies: Path) -> Archive:
+    from xds_server.archive import Archive
+
+    return Archive(state, policies)
+
+
+def _require_readable(source: DevelopmentSource, path: Path) -> None:
+    """End the command for policies that can't be read at all, or lack their key, where nothing else can be served."""
+    try:
+        source.read()
+    except FileNotFoundError as error:
+        raise typer.BadParameter(f"Path '{path}' does not exist.", param_hint="PATH") from error
+    except OSError as error:
+        raise CommandError(f"the policies in {path} cannot be read: {error.strerror or error}") from error
 
 
 def _configure_log(form: LogFormat) -> None:
@@ -85,14 +147,16 @@ def _configure_log(form: LogFormat) -> None:
         logs.configure()
 
 
-async def _serve(source: DevelopmentSource, xds: Address, admin: Address) -> None:
+async def _serve(
+    source: DevelopmentSource, xds: Address, admin: Address, archive: Archive | None, guard: float | None
+) -> None:
     import structlog
 
     log = structlog.get_logger("fairlead.serve")
     interruption = Interruption(lambda name: log.info("stopping", signal=name))
     interruption.listen()
     stop = asyncio.create_task(interruption.wait(), name="interruption")
-    async with running(source, xds, admin, GRACE_SECONDS) as (_, pipeline):
+    async with running(source, xds, admin, GRACE_SECONDS, archive=archive, guard=guard) as (_, pipeline):
         await asyncio.wait({stop, pipeline}, return_when=asyncio.FIRST_COMPLETED)
         if pipeline.done():
             pipeline.result()

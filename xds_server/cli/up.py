@@ -16,7 +16,7 @@ from xds_server.cli.member import ADMIN_PORT, Member
 from xds_server.cli.plan import Plan, Wish, make_plan
 from xds_server.cli.plane import running
 from xds_server.cli.policies import open_source
-from xds_server.cli.serving import ADMIN, XDS, Admin, Xds, address
+from xds_server.cli.serving import ADMIN, SHARE, XDS, Admin, Xds, address
 from xds_server.cli.terminal import complain, put, say
 from xds_server.cli.trial import await_answer
 from xds_server.cli.validation import GatewayChoice, PolicyPath
@@ -72,7 +72,10 @@ async def _run(plan: Plan) -> None:
     interruption = Interruption(_stopping, crew.kill)
     interruption.listen()
     stop = asyncio.create_task(interruption.wait(), name="interruption")
-    async with running(open_source(plan.wish.path), plan.wish.xds, plan.wish.admin, 0.0) as (plane, pipeline):
+    async with running(open_source(plan.wish.path), plan.wish.xds, plan.wish.admin, 0.0, guard=SHARE) as (
+        plane,
+        pipeline,
+    ):
         work = asyncio.create_task(_work(plan, crew, plane.xds_port), name="up")
         try:
             await asyncio.wait({stop, work, pipeline}, return_when=asyncio.FIRST_COMPLETED)

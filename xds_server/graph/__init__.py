@@ -12,13 +12,18 @@ from .decision import Decision, Excluded, Hop, Refusal, Share
 from .endpoint import Backend, ClaimRule, Deployment, Endpoint, HealthCheck, Revision, Trust, UpstreamTls
 from .explain import explain
 from .graph import Authority, Certificate, Edge, Graph, Reach, Tenant
+from .ground import Ground, Grounds
+from .hold import NOTHING, Hold
+from .loss import Loss, Vanished, find_loss
 from .order import order_backends
 from .path import PathRefusedError, RunPath, normalise_path, split_run_path
 from .place import Flavor, Place, measure_distance, order_places
 from .placement import Allowance, Attachment, Placement, Removal
+from .restoration import Remains, Restored, restore
 from .selection import Named, Selection, list_selections
 
 __all__ = [
+    "NOTHING",
     "Allowance",
     "Attachment",
     "Authority",
@@ -34,15 +39,21 @@ __all__ = [
     "Excluded",
     "Flavor",
     "Graph",
+    "Ground",
+    "Grounds",
     "HealthCheck",
+    "Hold",
     "Hop",
+    "Loss",
     "Named",
     "PathRefusedError",
     "Place",
     "Placement",
     "Reach",
     "Refusal",
+    "Remains",
     "Removal",
+    "Restored",
     "Revision",
     "RunPath",
     "Selection",
@@ -50,11 +61,14 @@ __all__ = [
     "Tenant",
     "Trust",
     "UpstreamTls",
+    "Vanished",
     "explain",
+    "find_loss",
     "list_selections",
     "measure_distance",
     "normalise_path",
     "order_backends",
     "order_places",
+    "restore",
     "split_run_path",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from xds_server.policy import (
     FLEET_KINDS,
@@ -21,6 +21,8 @@ from .draft import check_draft
 from .endpoint import Backend
 from .fleet import Fleet, build_fleet
 from .graph import Graph, Tenant
+from .ground import Ground, Grounds
+from .hold import NOTHING, Hold, hold_fleet
 from .place import Place
 from .reference import Dangling, Declared
 from .stray import find_strays
@@ -31,13 +33,15 @@ from .tenant import EndpointCache, TenantSource, build_tenant
 class Built:
     """The graph to serve, all that is wrong, and what is therefore older than its manifests.
 
-    ``kept`` names the workspaces that stay at their last good state, ``fleet_kept`` says so of the fleet's manifests.
+    ``kept`` names the workspaces that stay at their last good state, ``fleet_kept`` says so of the fleet's manifests;
+    ``grounds`` is what each part of the graph was made of.
     """
 
     graph: Graph
     diagnostics: tuple[Diagnostic, ...]
     kept: frozenset[str]
     fleet_kept: bool
+    grounds: Grounds = field(default_factory=dict, repr=False)
 
     @property
     def servable(self) -> bool:
@@ -55,60 +59,92 @@ class Builder:
 
     def __init__(self) -> None:
         self._graph: Graph | None = None
+        self._grounds: Grounds = {}
         self._files: Mapping[str, bytes] = {}
         self._sources: dict[str, tuple[Manifest, ...]] = {}
-        self._results: dict[str, tuple[Tenant | None, tuple[Diagnostic, ...]]] = {}
+        self._results: dict[str, _Result] = {}
         self._caches: dict[str, EndpointCache] = defaultdict(EndpointCache)
 
-    def build(self, loaded: Loaded) -> Built:
-        """The next graph. Nothing that a broken manifest says takes effect, and nothing it bounds is widened."""
+    @property
+    def graph(self) -> Graph | None:
+        """The last graph, which the next one is built on; ``None`` before the first."""
+        return self._graph
+
+    def resume(self, graph: Graph, grounds: Grounds) -> None:
+        """Go on from a graph, whatever was built since: a workspace with an error stays as it is there."""
+        self._graph, self._grounds = graph, grounds
+        self._results.clear()
+
+    def build(self, loaded: Loaded, hold: Hold = NOTHING) -> Built:
+        """The next graph. Nothing that a broken manifest says takes effect, and nothing it bounds is widened.
+
+        What ``hold`` names stays as it was, as if it were broken.
+        """
         previous = self._graph
         fleet, found = build_fleet(loaded), [*loaded.diagnostics]
         fleet_kept = any(each.breaks_fleet for each in found)
+        ground = Ground(
+            tuple(each for each in loaded.manifests if each.kind in FLEET_KINDS), loaded.attachments
+        )
         if fleet_kept:
             fleet = _last_fleet(previous, fleet)
+            ground = self._grounds.get(None, ground)
+        elif previous is not None and hold is not NOTHING:
+            fleet, ground = hold_fleet(previous, fleet, hold, self._grounds.get(None), ground)
         moved = previous is None or fleet_changed(fleet, previous) or self._files != loaded.attachments
+        if not moved:
+            ground = self._grounds.get(None, ground)
         self._files = dict(loaded.attachments)
+        grounds: dict[str | None, Ground] = {}
+        if fleet.edges or not fleet_kept:
+            grounds[None] = ground
         tenants: dict[str, Tenant] = {}
         kept = set()
         faulty: list[Diagnostic] = []
-        sources = _split(loaded)
+        sources = split(loaded)
         strays = find_strays(sources, loaded.broken, previous)
         losers = frozenset[str]().union(*strays.values())
         names = sources.keys() | (previous.tenants.keys() if previous is not None else set())
         for name in sorted(names):
             source = sources.get(name, TenantSource(None, (), (), ()))
-            tenant, faults = self._build_tenant(name, source, fleet, loaded, moved)
+            tenant, faults, own = self._build_tenant(name, source, (fleet, ground), loaded, moved)
             faulty += faults
-            if name in losers or any(each.breaks(name) for each in (*loaded.diagnostics, *faults)):
+            broken = name in losers or any(each.breaks(name) for each in (*loaded.diagnostics, *faults))
+            if broken:
                 kept.add(name)
+            if broken or name in hold.workspaces:
                 tenant = _keep(previous, name, fleet.places)
+                own = self._grounds.get(name, own)
             if tenant is not None:
-                tenants[name] = tenant
+                tenants[name], grounds[name] = tenant, own
         for draft in loaded.broken:
             faulty += check_draft(draft, sources, fleet)
         found += [_widen(each, strays) for each in _mistakes(faulty, loaded, fleet_kept)]
         self._forget(sources.keys())
-        self._graph = Graph(fleet.places, fleet.edges, fleet.authorities, tenants)
-        return Built(self._graph, tuple(sorted(set(found))), frozenset(kept), fleet_kept)
+        self._graph, self._grounds = Graph(fleet.places, fleet.edges, fleet.authorities, tenants), grounds
+        return Built(self._graph, tuple(sorted(set(found))), frozenset(kept), fleet_kept, grounds)
 
     def _build_tenant(
-        self, name: str, source: TenantSource, fleet: Fleet, loaded: Loaded, moved: bool
-    ) -> tuple[Tenant | None, tuple[Diagnostic, ...]]:
+        self, name: str, source: TenantSource, base: tuple[Fleet, Ground], loaded: Loaded, moved: bool
+    ) -> _Result:
         manifests = source.manifests
         before = self._sources.get(name, ())
         same = len(before) == len(manifests) and all(a is b for a, b in zip(before, manifests, strict=True))
         if not same or moved or name not in self._results:
-            tenant, faults = build_tenant(source, fleet, loaded, self._caches[name])
+            tenant, faults = build_tenant(source, base[0], loaded, self._caches[name])
             self._sources[name] = manifests
-            self._results[name] = (tenant, tuple(faults))
+            own = Ground(manifests, loaded.attachments, base[1])
+            self._results[name] = (tenant, tuple(faults), own)
         return self._results[name]
 
     def _forget(self, current: object) -> None:
         for name in [each for each in self._sources if each not in current]:  # type: ignore[operator]
             del self._sources[name]
-            del self._results[name]
+            self._results.pop(name, None)
             self._caches.pop(name, None)
+
+
+_Result = tuple[Tenant | None, tuple[Diagnostic, ...], Ground]
 
 
 def fleet_changed(fleet: Fleet, graph: Graph) -> bool:
@@ -142,7 +178,8 @@ def _widen(found: Diagnostic, strays: Mapping[Diagnostic, frozenset[str]]) -> Di
 _PARTS: dict[str, type[Manifest]] = {Environment.kind: Environment, Policy.kind: Policy}
 
 
-def _split(loaded: Loaded) -> dict[str, TenantSource]:
+def split(loaded: Loaded) -> dict[str, TenantSource]:
+    """The manifests of each workspace."""
     parts: dict[str, dict[type, list[Manifest]]] = defaultdict(lambda: defaultdict(list))
     for manifest in loaded.manifests:
         if manifest.kind == Workspace.kind:

@@ -6,6 +6,7 @@ them lead anywhere is for `graph` to say. This room reads no files, and must not
 
 from __future__ import annotations
 
+from xds_server.policy.attachment import attached
 from xds_server.policy.cache import LoadCache
 from xds_server.policy.catalogue import BUILT_IN_LOCATIONS
 from xds_server.policy.diagnostic import EVERYTHING, Diagnostic, Position, Severity
@@ -128,6 +129,7 @@ __all__ = [
     "Workspace",
     "WorkspaceMetadata",
     "WorkspaceSpec",
+    "attached",
     "closest",
     "did_you_mean",
     "format_duration",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
@@ -97,6 +97,12 @@ def resolved(file: str, written: str) -> str:
     if written == DEVELOPMENT_JWKS:
         return written
     return posixpath.normpath(posixpath.join(posixpath.dirname(file), written))
+
+
+def attached(manifests: Iterable[Manifest], attachments: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The files that these manifests refer to, as far as they are there."""
+    names = (resolved(each.origin.file, found.file) for each in manifests for found in references(each))
+    return {name: attachments[name] for name in sorted(set(names)) if name in attachments}
 
 
 def attachment_faults(

@@ -40,20 +40,20 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file as last read: its entries by the line at which their text begins, and the text.
+    """A file as last read: its entries by the line at which their text begins, and the text, if all of it is known.
 
     `manifests`, their `keys` and the `remarkable` entries, which need a look at every load, say the same
     once more: a load must not cost more than a glance at each file that has not changed.
     """
 
-    text: str
+    text: str | None
     pieces: dict[tuple[int, str], tuple[Entry, ...]]
     manifests: tuple[Manifest, ...] = ()
     keys: tuple[str, ...] = ()
     remarkable: tuple[Entry, ...] = ()
 
     @classmethod
-    def of(cls, text: str, pieces: dict[tuple[int, str], tuple[Entry, ...]]) -> File:
+    def of(cls, text: str | None, pieces: dict[tuple[int, str], tuple[Entry, ...]]) -> File:
         """A file of these entries."""
         entries = [entry for each in pieces.values() for entry in each]
         manifests = tuple(entry.manifest for entry in entries if entry.manifest is not None)
@@ -83,6 +83,18 @@ class LoadCache:
         }
         self.warm = True
         return self.files.values()
+
+    def recall(self, others: Iterable[LoadCache], *, warm: bool) -> None:
+        """Know what other caches have read, as if this one had read it last.
+
+        With `warm`, that is all there was: a file that is empty now and in none of them concerns nobody.
+        """
+        pieces: dict[str, dict[tuple[int, str], tuple[Entry, ...]]] = {}
+        for other in others:
+            for name, file in other.files.items():
+                pieces.setdefault(name, {}).update(file.pieces)
+        self.files = {name: File.of(None, found) for name, found in pieces.items()}
+        self.warm = warm
 
     def _read(self, name: str, text: str) -> File:
         last = self.files.get(name)

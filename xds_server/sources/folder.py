@@ -6,10 +6,11 @@ import asyncio
 import os
 import threading
 from collections.abc import AsyncIterator
+from errno import ENOENT
 from pathlib import Path
 
 from xds_server.sources.burst import Burst
-from xds_server.sources.naming import ATTACHMENT_ENDINGS, is_hidden, is_swapped, may_count
+from xds_server.sources.naming import ATTACHMENT_ENDINGS, POLICY_ENDINGS, is_hidden, is_swapped, may_count
 from xds_server.sources.shelf import Shelf
 from xds_server.sources.text import SourceText
 from xds_server.sources.watch import Watches
@@ -23,14 +24,16 @@ _NOTHING, _FILE, _ANYTHING = "nothing", "that file", "anything"
 
 
 class FolderSource:
-    """The policy files below a folder, or one policy file.
+    """The policy files below a folder, or one policy file. What is not there yet is a file if it is called like one.
 
     Names are shown as the path given, joined with the path inside it.
     """
 
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
-        self._single = not self._path.is_dir()
+        self._single = self._path.is_file() or not (
+            self._path.exists() or self._path.suffix not in POLICY_ENDINGS
+        )
         self._folder = self._path.parent if self._single else self._path
         self._shelf = Shelf(self._path)
         self._reading = threading.Lock()
@@ -64,6 +67,8 @@ class FolderSource:
         the last `read` and the beginning of the iteration is reported too. Raises FileNotFoundError when
         there is nothing to watch.
         """
+        if not self._path.exists():
+            raise FileNotFoundError(ENOENT, os.strerror(ENOENT), str(self._path))
         burst = Burst()
 
         def report(paths: set[str] | None) -> None:

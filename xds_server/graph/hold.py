@@ -1,0 +1,53 @@
+"""Hold: what stays in the graph although the manifests no longer say so, until somebody confirms that it may go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xds_server.policy import Gateway, Issuer, Location, Manifest, attached
+
+from .fleet import Fleet
+from .graph import Graph
+from .ground import Ground
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The workspaces that stay whole, and whether the gateways stay."""
+
+    workspaces: frozenset[str] = frozenset()
+    gateways: bool = False
+
+
+NOTHING = Hold()
+
+
+def hold_fleet(
+    previous: Graph, fleet: Fleet, hold: Hold, before: Ground | None, now: Ground
+) -> tuple[Fleet, Ground]:
+    """The fleet with what is held of it, and its ground.
+
+    Gateways stay if they are held. Issuers and locations follow the manifests, so that trust withdrawn is withdrawn
+    at once; but where none at all is declared any more, that is no withdrawal: a file is gone, and they stay.
+    """
+    if before is None:
+        return fleet, now
+    kinds = {each.kind for each in now.manifests}
+    stay = {Gateway.kind} if hold.gateways else set()
+    stay |= {kind for kind in (Issuer.kind, Location.kind) if kind not in kinds}
+    held = tuple(each for each in before.manifests if each.kind in stay)
+    if not held:
+        return fleet, now
+    rest = tuple(each for each in now.manifests if each.kind not in stay)
+    return (
+        Fleet(
+            previous.places if Location.kind in stay else fleet.places,
+            previous.edges if Gateway.kind in stay else fleet.edges,
+            previous.authorities if Issuer.kind in stay else fleet.authorities,
+        ),
+        Ground(_ordered(rest + held), {**now.attachments, **attached(held, before.attachments)}),
+    )
+
+
+def _ordered(manifests: tuple[Manifest, ...]) -> tuple[Manifest, ...]:
+    return tuple(sorted(manifests, key=lambda each: (each.origin.file, each.origin.line)))
