@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup up test test-without-docker conformance lint types contracts check golden docs bench lock clean
+.PHONY: help setup up test test-without-docker test-matrix conformance lint types contracts check golden docs bench lock clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-20s %s\n", $$1, $$2}'
@@ -29,7 +29,12 @@ test-without-docker: setup ## Run every test but those in containers
 	$(BIN)/python -m pytest -m 'not docker'
 
 TESTS ?= tests
+test-matrix: setup ## Run the version matrix: five releases of Envoy (ONLY=1.36.4-per-type-delta: one field of it)
+	@tests/matrix/install
+	$(BIN)/python -m pytest tests/matrix $(if $(ONLY),-k '$(ONLY)')
+
 conformance: setup ## Run the tests of the xDS requirements and write docs/xds-conformance.md (TESTS=tests/matrix: the matrix's lines)
+	@$(if $(findstring tests/matrix,$(TESTS)),tests/matrix/install)
 	$(BIN)/python -m pytest $(TESTS) --update-conformance
 
 lint: setup ## Check style

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+# Needs more Envoys than one: `make test-matrix`.
+collect_ignore = ["matrix"]
+
 pytest_plugins = ["tests.xds.conformance"]
 
 
