@@ -28,11 +28,11 @@ test: setup ## Run every test: through the real Envoy, and in containers (as roo
 test-without-docker: setup ## Run every test but those in containers
 	$(BIN)/python -m pytest -m 'not docker'
 
-TESTS ?= tests
 test-matrix: setup ## Run the version matrix: five releases of Envoy (ONLY=1.36.4-per-type-delta: one field of it)
 	@tests/matrix/install
 	$(BIN)/python -m pytest tests/matrix $(if $(ONLY),-k '$(ONLY)')
 
+TESTS ?= tests
 conformance: setup ## Run the tests of the xDS requirements and write docs/xds-conformance.md (TESTS=tests/matrix: the matrix's lines)
 	@$(if $(findstring tests/matrix,$(TESTS)),tests/matrix/install)
 	$(BIN)/python -m pytest $(TESTS) --update-conformance
