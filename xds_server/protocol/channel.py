@@ -101,7 +101,7 @@ class Channel(Record, ABC):
         if flight is None:
             return None
         self.flight, self.nonce = flight, nonce
-        self.record_sent(flight)
+        self.record_sent(flight, view.generation)
         ordered = tuple(flight.sent[name] for name in sorted(flight.sent))
         return Response(self.type_url, nonce, flight.version, ordered, flight.removed)
 

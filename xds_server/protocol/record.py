@@ -31,13 +31,16 @@ class Mark(NamedTuple):
     """On the clock given to the state machine: when it was sent, or answered."""
     text: str = ""
     """Of a refusal: the client's words, without their random markers."""
+    generation: int = 0
+    """Of the view that the response was made from."""
 
 
 class Receipt(NamedTuple):
-    """When the client was sent, and when it accepted, the version that it holds."""
+    """When the client was sent, and when it accepted, the version that it holds; and from which generation."""
 
     sent_at: float
     accepted_at: float
+    generation: int
 
 
 class Record:
@@ -61,24 +64,29 @@ class Record:
         sent, accepted = self.last_sent, self.last_accepted
         return sent is not None and accepted is not None and sent.nonce == accepted.nonce
 
-    def record_sent(self, flight: Flight) -> None:
-        """Count a response."""
+    @property
+    def _generation(self) -> int:
+        """Of the last response, which is the one in flight while there is one."""
+        return 0 if self.last_sent is None else self.last_sent.generation
+
+    def record_sent(self, flight: Flight, generation: int) -> None:
+        """Count a response, made from a view of this generation."""
         self.sent += 1
-        self.last_sent = Mark(flight.nonce, flight.version, flight.at)
+        self.last_sent = Mark(flight.nonce, flight.version, flight.at, generation=generation)
 
     def record_accepted(self, flight: Flight, now: float) -> None:
         """Take note of the newest version accepted."""
         self.accepted_version = flight.version
-        self.last_accepted = Mark(flight.nonce, flight.version, now)
+        self.last_accepted = Mark(flight.nonce, flight.version, now, generation=self._generation)
 
     def record_refused(self, flight: Flight, text: str, now: float) -> None:
         """Count a refusal and keep its words."""
         self.refused += 1
-        self.last_refused = Mark(flight.nonce, flight.version, now, text)
+        self.last_refused = Mark(flight.nonce, flight.version, now, text, self._generation)
 
     def date(self, flight: Flight, held: Mapping[str, Resource], now: float) -> None:
         """Date what a response brought and the client now holds."""
-        receipt = Receipt(flight.at, now)
+        receipt = Receipt(flight.at, now, self._generation)
         for name, resource in flight.sent.items():
             if (name in flight.changed or name not in self.receipts) and held.get(name) is resource:
                 self.receipts[name] = receipt

@@ -56,6 +56,8 @@ class Standing:
     """`file:line` of the manifest that the refused version, or else the current one, came from."""
     leaving: bool = False
     """Gone from the view, and still held until nothing refers to it."""
+    generation: int | None = None
+    """From which the accepted version was sent; `None` as for `accepted_at`."""
 
 
 def standing(channel: Channel, name: str, view: View | None) -> Standing:
@@ -96,6 +98,7 @@ def standing(channel: Channel, name: str, view: View | None) -> Standing:
         refusal.named if refusal is not None else True,
         owner.origin if owner is not None else "",
         name in channel.leaving,
+        receipt.generation if receipt is not None and held is not None else None,
     )
 
 

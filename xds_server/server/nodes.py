@@ -13,6 +13,8 @@ from xds_server.protocol.types import short
 
 _REMEMBERED: Final = 1000
 """Nodes without a stream that are still told of."""
+_IN_FULL: Final = 100_000
+"""Resources that are told of one by one for these nodes, summed over the last of them: some 60 MB."""
 
 
 class Member(Protocol):
@@ -41,6 +43,8 @@ class _Entry:
     members: set[Member] = field(default_factory=set)
     last: dict[str, Any] = field(default_factory=dict)
     """What was told of it when its last stream ended."""
+    rows: int = 0
+    """Resources told of one by one in `last`."""
 
 
 class NodeStatus:
@@ -64,10 +68,14 @@ class NodeStatus:
         entry = self._entries.get(node.id)
         if entry is None or member not in entry.members:
             return
-        told = self._describe(entry, resources=True)
+        if entry.members == {member}:
+            told = self._describe(entry, resources=True)
+            entry.last = told | {"connected": False, "synced": False, "since": _iso(time())}
+            entry.rows = sum(
+                len(each["resources"]) for stream in told["streams"] for each in stream["types"].values()
+            )
         entry.members.discard(member)
         if not entry.members:
-            entry.last = told | {"connected": False, "synced": False, "since": _iso(time())}
             self._trim()
 
     def connected(self) -> int:
@@ -109,11 +117,7 @@ class NodeStatus:
     def _tell(self, entry: _Entry, *, resources: bool) -> dict[str, Any]:
         if entry.members:
             return self._describe(entry, resources=resources)
-        if resources:
-            return entry.last
-        return entry.last | {
-            "streams": [_without_resources(stream) for stream in entry.last.get("streams", ())]
-        }
+        return entry.last if resources else _in_short(entry.last)
 
     def _describe(self, entry: _Entry, *, resources: bool) -> dict[str, Any]:
         return {
@@ -131,6 +135,17 @@ class NodeStatus:
         idle = [node_id for node_id, entry in self._entries.items() if not entry.members]
         for node_id in idle[: max(0, len(idle) - _REMEMBERED)]:
             del self._entries[node_id]
+        room = _IN_FULL
+        for node_id in reversed(idle):
+            entry = self._entries.get(node_id)
+            if entry is not None and entry.rows:
+                room -= entry.rows
+                if room < 0:
+                    entry.last, entry.rows = _in_short(entry.last), 0
+
+
+def _in_short(told: dict[str, Any]) -> dict[str, Any]:
+    return told | {"streams": [_without_resources(stream) for stream in told.get("streams", ())]}
 
 
 def _without_resources(stream: dict[str, Any]) -> dict[str, Any]:
@@ -139,6 +154,8 @@ def _without_resources(stream: dict[str, Any]) -> dict[str, Any]:
 
 
 def _short(told: dict[str, Any]) -> dict[str, Any]:
+    if "resources" not in told:
+        return told
     named = "*" if "*" in told["subscribed"] else len(told["subscribed"])
     return {key: value for key, value in told.items() if key != "resources"} | {"subscribed": named}
 
@@ -191,6 +208,7 @@ def _row(standing: Standing) -> dict[str, Any]:
         "sent_at": _when(standing.sent_at),
         "acked": standing.accepted,
         "acked_at": _when(standing.accepted_at),
+        "acked_generation": standing.generation,
         "nacked": standing.refused,
         "nacked_at": _when(standing.refused_at),
         "error": standing.text,
@@ -202,7 +220,12 @@ def _row(standing: Standing) -> dict[str, Any]:
 def _mark(mark: Mark | None) -> dict[str, Any] | None:
     if mark is None:
         return None
-    return {"version": mark.version, "at": _when(mark.at), "error": mark.text or None}
+    return {
+        "version": mark.version,
+        "generation": mark.generation,
+        "at": _when(mark.at),
+        "error": mark.text or None,
+    }
 
 
 def _refusal(refusal: Refusal) -> dict[str, Any]:

@@ -33,7 +33,18 @@ def test_D9_a_resource_is_sent_then_acked_with_version_and_times(make: type[Clie
     assert of(client, C, "a") == expected
     client.poll(after=3)
     client.ack(C)
-    acked = Standing(C, "a", State.ACKED, one.version, sent_at, one.version, sent_at + 3, origin="a.yaml:1")
+    assert client.stream.view is not None
+    acked = Standing(
+        C,
+        "a",
+        State.ACKED,
+        one.version,
+        sent_at,
+        one.version,
+        sent_at + 3,
+        origin="a.yaml:1",
+        generation=client.stream.view.generation,
+    )
     assert of(client, C, "a") == acked
     assert list(client.stream.standings(C)) == [acked]
 
