@@ -63,13 +63,13 @@ def test_every_kind_of_mistake_between_manifests_has_a_case() -> None:
 
 @pytest.mark.envoy
 @pytest.mark.parametrize("case", [each for each in list_cases() if not build(CASES / each / "in").errors])
-def test_envoy_takes_what_a_case_gives(case: str, tmp_path: Path) -> None:
+def test_O2_M17_envoy_takes_what_a_case_gives(case: str, tmp_path: Path) -> None:
     _validate(CASES / case / "in", tmp_path)
 
 
 @pytest.mark.envoy
 @pytest.mark.parametrize("folder", _EXAMPLES, ids=lambda folder: folder.name)
-def test_envoy_takes_what_an_example_gives(folder: Path, tmp_path: Path) -> None:
+def test_O2_M17_envoy_takes_what_an_example_gives(folder: Path, tmp_path: Path) -> None:
     assert build(folder).errors == ()
     _validate(folder, tmp_path)
 

@@ -39,7 +39,7 @@ def ask(port: int, headers: dict[str, str] | None = None) -> httpx.Response:
 
 
 @VARIANTS
-async def test_B2_M13_F4_F6_an_envoy_with_runtime_boots_on_nothing_and_returns_to_it(
+async def test_B2_M13_E1_F4_F6_an_envoy_with_runtime_boots_on_nothing_and_returns_to_it(
     plane: ControlPlane, publish: Publish, bootstrap: Bootstrap, tmp_path: Path
 ) -> None:
     port = free_port()
@@ -197,7 +197,7 @@ async def test_J6_a_secret_told_missing_holds_nothing_back(
         assert envoy.stalls() == {}
 
 
-async def test_M6_M7_M8_clusters_asked_for_on_demand(
+async def test_M6_M7_M8_E8_clusters_asked_for_on_demand(
     plane: ControlPlane, publish: Publish, upstreams: tuple[int, int], tmp_path: Path
 ) -> None:
     one, two = upstreams
