@@ -28,8 +28,9 @@ class GrpcClient:
         }
         node = {"id": "grpc-1", "cluster": gateway, "locality": {"region": region}}
         bootstrap = json.dumps({"xds_servers": [server], "node": node})
+        self._target = target
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.xds.grpc_caller", target],
+            [sys.executable, "-m", "tests.xds.grpc_caller"],
             cwd=_ROOT,
             env={**os.environ, "GRPC_XDS_BOOTSTRAP_CONFIG": bootstrap, "no_proxy": "*"},
             stdin=subprocess.PIPE,
@@ -51,18 +52,18 @@ class GrpcClient:
             self._process.wait()
         self._process.stdout.close()
 
-    def ask(self) -> dict[str, str]:
-        """Call once: `answer`, or `code` and `details`."""
+    def ask(self, target: str = "") -> dict[str, str]:
+        """Call once, another target if named: `answer`, or `code` and `details`."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write("hello\n")
+        self._process.stdin.write(f"{target or self._target}\n")
         self._process.stdin.flush()
         told: dict[str, str] = json.loads(self._process.stdout.readline())
         return told
 
-    def call(self) -> str:
-        """Call once; returns the answer, or the code of the error."""
-        told = self.ask()
+    def call(self, target: str = "") -> str:
+        """Call once, another target if named; returns the answer, or the code of the error."""
+        told = self.ask(target)
         return told.get("answer") or told["code"]
 
 

@@ -58,6 +58,10 @@ class Record:
     held: Mapping[str, str] = field(default_factory=dict)
     """What a delta client says, in its first request, that it has: versions by name."""
     error: str | None = None
+    code: int = 0
+    """Of the error."""
+    node: str = ""
+    """The id of the node, where a request says it."""
     items: tuple[Item, ...] = ()
     by: str = ""
     """Who ended the stream: `client`, `server` or `recorder`. At its beginning: the method called."""
@@ -81,6 +85,8 @@ def read_request(payload: bytes, variant: Variant, stream: int, at: float, defau
         removed=tuple(message.resource_names_unsubscribe) if delta else (),
         held=dict(message.initial_resource_versions) if delta else {},
         error=message.error_detail.message if message.HasField("error_detail") else None,
+        code=message.error_detail.code,
+        node=message.node.id,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -12,8 +12,11 @@ from tests.compiler.test_compiler import Fleet
 from tests.envoy_process import wait_until
 from tests.graph import world as w
 from tests.xds.grpc_client import GrpcClient, grpc_backend
+from tests.xds.recorder import Recorder
+from tests.xds.simple_fleet import resource
+from xds_server.protocol import types as t
 from xds_server.server import ControlPlane
-from xds_server.snapshot import Catalogue
+from xds_server.snapshot import Audience, Catalogue
 
 LLAMA = "xds:///acme/models/llama"
 
@@ -166,3 +169,106 @@ async def test_Q2_a_name_is_resolved_and_the_next_place_takes_over(
         await plane.publish(services.compile(model(away)))
         await until(client, "two")
         assert not any(each["nacked"] for each in seen(plane).values())
+
+
+@pytest.fixture
+async def recorder(plane: ControlPlane) -> AsyncIterator[Recorder]:
+    async with Recorder(plane.xds_port) as running:
+        yield running
+
+
+async def test_Q3_what_grpc_refuses_is_named_with_code_3_and_the_rest_of_the_response_is_used(
+    plane: ControlPlane, recorder: Recorder, backends: tuple[int, int]
+) -> None:
+    one, two = backends
+    good = Services().compile(model(revision("v1", one, weight=1), revision("v2", two, weight=1)))
+    view = good.view(Audience("services", "lab"))
+    assert view is not None
+    bad = resource(
+        "acme/models/llama/production/v2",
+        "envoy.config.cluster.v3.Cluster",
+        {"name": "acme/models/llama/production/v2", "type": "STRICT_DNS"},
+    )
+    own = {kind: dict(view.layers[1][kind]) for kind in view.layers[1]}
+    own[t.CLUSTER][bad.name] = bad
+    await plane.publish(
+        Catalogue(9, shared={}, gateways={"services": own}, private={"services": lambda _: view.layers[2]})
+    )
+    with GrpcClient(LLAMA, recorder.port) as client:
+        await until(client, "one")  # the good half of the response is in use
+        refused = [each for each in recorder.trace if each.kind == "request" and each.error is not None]
+        assert refused
+        assert {each.type_url for each in refused} == {t.CLUSTER}
+        assert {each.code for each in refused} == {3}
+        assert all(bad.name in str(each.error) for each in refused)
+        assert bad.name in seen(plane)["Cluster"]["last_nacked"]["error"]
+        await plane.publish(good)
+        await until(client, "two")
+        assert not any(each["nacked"] for each in seen(plane)["Cluster"]["resources"])
+
+
+async def test_Q4_a_client_that_comes_back_asks_in_its_own_order_and_is_served(
+    plane: ControlPlane, recorder: Recorder, backends: tuple[int, int]
+) -> None:
+    one, two = backends
+    services = Services()
+    await plane.publish(services.compile(model(revision("v1", one))))
+    with GrpcClient(LLAMA, recorder.port) as client:
+        assert await off(client.call) == "one"
+        first = recorder.trace[0].stream
+        assert recorder.cut() == 1
+        await plane.publish(services.compile(model(revision("v1", two))))
+        await until(client, "two")
+        again = [each for each in recorder.trace if each.kind == "request" and each.stream != first]
+        assert again[0].node == "grpc-1"
+        assert {each.type_url for each in again} == {t.LISTENER, t.ROUTE, t.CLUSTER, t.ENDPOINT}
+        assert all(each.names for each in again)
+        assert {each.error for each in again} == {None}
+
+
+async def test_Q4_a_server_that_comes_back_changes_nothing_and_then_serves_what_changed(
+    backends: tuple[int, int],
+) -> None:
+    one, two = backends
+    services = Services()
+    catalogue = services.compile(model(revision("v1", one)))
+    before = ControlPlane(xds_address="127.0.0.1:0", admin_address="127.0.0.1:0")
+    await before.start()
+    await before.publish(catalogue)
+    with GrpcClient(LLAMA, before.xds_port) as client:
+        assert await off(client.call) == "one"
+        address = f"127.0.0.1:{before.xds_port}"
+        await before.stop(0)
+        assert await off(client.call) == "one"  # without anybody to ask
+        after = ControlPlane(xds_address=address, admin_address="127.0.0.1:0")
+        await after.start()
+        try:
+            await after.publish(catalogue)
+            await off(wait_until, lambda: after.nodes.one("grpc-1"), "the client on the new server")
+            assert await off(client.call) == "one"
+            await after.publish(services.compile(model(revision("v1", two))))
+            await until(client, "two")
+            assert not any(each["nacked"] for each in seen(after).values())
+        finally:
+            await after.stop(0)
+
+
+async def test_Q5_each_response_holds_all_that_was_named_and_exists_not_only_what_changed(
+    plane: ControlPlane, recorder: Recorder, backends: tuple[int, int]
+) -> None:
+    one, two = backends
+    services = Services()
+    await plane.publish(services.compile(model(revision("v1", one))))
+    with GrpcClient(LLAMA, recorder.port) as client:
+        assert await off(client.call) == "one"
+        both = model(revision("v1", one, weight=1), revision("v2", two, weight=1))
+        await plane.publish(services.compile(both))
+        await until(client, "two")
+        await until(client, "one")
+    first, *later = [
+        sorted(item.name.rpartition("/")[2] for item in each.items)
+        for each in recorder.trace
+        if each.kind == "response" and each.type_url == t.CLUSTER
+    ]
+    assert first == ["v1"]
+    assert later == [["v1", "v2"]]  # `v1` did not change; left out, it would be gone to gRPC
