@@ -6,13 +6,27 @@ import grpc
 import pytest
 
 from tests.xds.conftest import Publish
-from tests.xds.exchange import VARIANTS, C, Connect, E, L, R, bodies, heard, hold, removed, res, until
+from tests.xds.exchange import (
+    VARIANTS,
+    C,
+    Connect,
+    E,
+    L,
+    P,
+    R,
+    S,
+    T,
+    X,
+    bodies,
+    heard,
+    hold,
+    removed,
+    res,
+    until,
+)
 from tests.xds.raw_client import RawClient, names
 from xds_server.protocol import types as t
 from xds_server.server import ControlPlane
-
-DEFAULT_LIMIT = 4 << 20
-"""What gRPC clients take in one message unless told otherwise."""
 
 
 async def test_A1_both_variants_serve_the_same_state_on_one_port(connect: Connect, publish: Publish) -> None:
@@ -103,50 +117,6 @@ async def test_A6_resources_of_version_2_are_not_there(
 
 
 @VARIANTS
-async def test_A8_a_request_of_5_megabytes_is_answered(
-    connect: Connect, publish: Publish, variant: str
-) -> None:
-    await publish(res(E, "a"), res(E, "b"))
-    client = connect(variant)
-    many = [f"{number:06d}-{'x' * 60}" for number in range(75_000)]
-    request = client.request(E)
-    asked = request.resource_names_subscribe if variant == "delta" else request.resource_names
-    asked.extend(["a", *many, "b"])
-    assert request.ByteSize() > 5_000_000
-    await client.send(request)
-    response = await client.hear()
-    assert names(response) == ["a", "b"]
-    if variant == "delta":
-        assert len(removed(response)) == len(many)
-    await client.ack(E, "a", "b")
-    await publish(res(E, "a", " 2"), res(E, "b"))
-    assert bodies(await client.hear()) == ["a 2"]
-
-
-@VARIANTS
-async def test_A9_who_names_what_it_needs_stays_under_grpcs_limit(
-    connect: Connect, publish: Publish, plane: ControlPlane, variant: str
-) -> None:
-    await publish(*(res(C, f"{number:02d}", "x" * 1_000_000) for number in range(20)))
-    channel = grpc.aio.insecure_channel(
-        f"127.0.0.1:{plane.xds_port}", options=[("grpc.max_receive_message_length", DEFAULT_LIMIT)]
-    )
-    client = connect(variant)
-    client.call = channel.stream_stream("/" + METHODS[variant])()
-    await client.say(C, "03", "17")
-    response = await client.hear()
-    assert [body[:2] for body in bodies(response)] == ["03", "17"]
-    assert response.ByteSize() < DEFAULT_LIMIT
-    await channel.close()
-
-
-METHODS = {
-    "delta": "envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources",
-    "sotw": "envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources",
-}
-
-
-@VARIANTS
 async def test_A15_unknown_fields_of_newer_clients_are_ignored(
     connect: Connect, publish: Publish, plane: ControlPlane, variant: str
 ) -> None:
@@ -198,3 +168,74 @@ async def test_A2_streams_per_type_and_aggregated_serve_the_same_state(
     await publish(res(L, "l", " 2"), res(R, "r", " 2"))
     for client, type_url, _ in held:
         assert bodies(await client.hear()) == ["l 2" if type_url == L else "r 2"]
+
+
+@VARIANTS
+async def test_A1_boot_update_removal(connect: Connect, publish: Publish, variant: str) -> None:
+    await publish(res(C, "a"), res(C, "b"), res(E, "a"))
+    client = connect(variant)
+    await client.say(C)
+    first = await client.hear()
+    assert names(first) == ["a", "b"]
+    assert first.control_plane.identifier == "fairlead"
+    await client.say(E, "a")
+    assert names(await client.hear()) == ["a"]
+    await client.ack(C)
+    await client.ack(E, "a")
+    await publish(res(C, "a"), res(C, "b", "2"), res(E, "a"))
+    second = await client.hear()
+    assert second.nonce != first.nonce
+    assert names(second) == (["b"] if variant == "delta" else ["a", "b2"])
+    await client.ack(C)
+    await publish(res(C, "a"), res(E, "a"))
+    third = await client.hear()
+    if variant == "delta":
+        assert (names(third), list(third.removed_resources)) == ([], ["b"])
+    else:
+        assert names(third) == ["a"]
+
+
+@VARIANTS
+async def test_A3_an_empty_type_url_closes_an_aggregated_stream(
+    connect: Connect, publish: Publish, variant: str
+) -> None:
+    await publish()
+    client = connect(variant)
+    await client.say("")
+    assert await client.status() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+@VARIANTS
+async def test_A2_A3_services_per_type_serve_their_type(
+    connect: Connect, publish: Publish, variant: str
+) -> None:
+    await publish(res(C, "a"), res(L, "l"))
+    client = connect(variant, method="envoy.service.cluster.v3.ClusterDiscoveryService/{}Clusters")
+    await client.say("")
+    response = await client.hear()
+    assert (response.type_url, names(response)) == (C, ["a"])
+    await client.say(L)
+    assert await client.status() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize(
+    ("method", "type_url"),
+    [
+        ("envoy.service.cluster.v3.ClusterDiscoveryService/{}Clusters", C),
+        ("envoy.service.runtime.v3.RuntimeDiscoveryService/{}Runtime", T),
+        ("envoy.service.endpoint.v3.EndpointDiscoveryService/{}Endpoints", E),
+        ("envoy.service.secret.v3.SecretDiscoveryService/{}Secrets", S),
+        ("envoy.service.extension.v3.ExtensionConfigDiscoveryService/{}ExtensionConfigs", X),
+        ("envoy.service.listener.v3.ListenerDiscoveryService/{}Listeners", L),
+        ("envoy.service.route.v3.ScopedRoutesDiscoveryService/{}ScopedRoutes", P),
+        ("envoy.service.route.v3.RouteDiscoveryService/{}Routes", R),
+    ],
+)
+@VARIANTS
+async def test_A2_M13_each_type_has_its_service(
+    connect: Connect, publish: Publish, variant: str, method: str, type_url: str
+) -> None:
+    await publish(res(type_url, "a"))
+    client = connect(variant, method=method)
+    await client.say("", "a")
+    assert (await client.hear()).type_url == type_url

@@ -227,3 +227,16 @@ async def test_B7_B8_what_a_node_is_sent_follows_from_what_it_says_of_itself(
     described(request.node, **more)
     await client.send(request)
     assert bodies(await client.hear()) == expected
+
+
+async def test_B7_an_unknown_gateway_is_told_in_the_log_and_served_once_declared(
+    connect: Connect, publish: Publish, logged: list[dict[str, Any]]
+) -> None:
+    await publish(res(C, "a"))
+    client = connect(gateway="inner")
+    await client.say(C)
+    (warning,) = await until(lambda: [e for e in logged if e["log_level"] == "warning"])
+    assert warning["known_gateways"] == ["edge"]
+    assert warning["gateway"] == "inner"
+    await publish(res(C, "a"), gateways={"edge": {}, "inner": layer([res(C, "b")])})
+    assert bodies(await client.hear()) == ["a", "b"]

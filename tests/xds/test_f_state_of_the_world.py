@@ -84,7 +84,7 @@ async def test_F4_removal_of_the_last_is_one_empty_response(
 
 
 @VARIANTS
-async def test_F5_clients_of_the_first_minute_hear_nothing_until_the_first_load(
+async def test_F5_H9_clients_of_the_first_minute_hear_nothing_until_the_first_load(
     connect: Connect, publish: Publish, plane: ControlPlane, variant: str
 ) -> None:
     client = connect(variant)
