@@ -19,8 +19,9 @@ from xds_server.protocol.ordering import Ordering, Timing
 from xds_server.protocol.record import Flight, Mark
 from xds_server.protocol.refusal import Refusal
 from xds_server.protocol.standing import Standing, State
-from xds_server.protocol.stream import DeltaStream, SotwStream, Stream
+from xds_server.protocol.stream import Stream
 from xds_server.protocol.subscription import Subscription
+from xds_server.protocol.variant import DeltaStream, SotwStream
 
 __all__ = [
     "Accepted",

@@ -4,25 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping
-from typing import Protocol
 
+from xds_server.protocol.gate import Gate
 from xds_server.protocol.inquiry import Inquiry
 from xds_server.protocol.message import Accepted, Event, Refused, Response
 from xds_server.protocol.record import Flight, Record
-from xds_server.protocol.refusal import Refusal, clean, culprits
+from xds_server.protocol.refusal import Refusal, charge, clean, culprits
 from xds_server.protocol.subscription import Change, Subscription
 from xds_server.protocol.types import WILDCARD
 from xds_server.snapshot import Resource, View
-
-
-class Gate(Protocol):
-    """Decides what has to wait for other types (`Ordering` is the one in use)."""
-
-    def waits(self, channel: Channel, resource: Resource, now: float) -> float | None:
-        """Return since when this resource waits for something else to be told first; `None`: it need not."""
-
-    def released(self, channel: Channel, now: float) -> frozenset[str]:
-        """Return those of `channel.leaving` that may be taken from the client now."""
 
 
 class Channel(Record, ABC):
@@ -130,14 +120,14 @@ class Channel(Record, ABC):
         self.record_refused(flight, text, now)
         if version == flight.version != self.accepted_version:
             # Envoy can hold an error back until its answer to a later response, which it accepted.
-            refusals = self._charge(flight, culprits(text, flight.sent), text, now, named=True)
+            refusals = charge(flight, culprits(text, flight.sent), self.refusals, text, now, named=True)
             self._take(flight, now)
         else:
             # What it had before is not what it refuses, though its words may mention it.
             blamed = culprits(text, flight.changed)
             suspects = blamed or flight.changed
             named = bool(blamed) or len(suspects) == 1
-            refusals = self._charge(flight, suspects, text, now, named=named)
+            refusals = charge(flight, suspects, self.refusals, text, now, named=named)
             self._refuse(flight, refusals, now)
             if not named and self.may_halve:
                 self.inquiry.open(suspects)
@@ -148,17 +138,6 @@ class Channel(Record, ABC):
         self.accept(flight)
         self.record_accepted(flight, now)
         self.date(flight, self.held, now)
-
-    def _charge(
-        self, flight: Flight, suspects: Collection[str], text: str, now: float, *, named: bool
-    ) -> dict[str, Refusal]:
-        refusals = {}
-        for name in suspects:
-            resource, known = flight.sent[name], self.refusals.get(name)
-            again = known is not None and known.resource.version == resource.version
-            since = known.since if known is not None and again else now
-            refusals[name] = Refusal(resource, text, since, flight.at, named)
-        return refusals
 
     def _refuse(self, flight: Flight, refusals: Mapping[str, Refusal], now: float) -> None:
         innocent = flight.changed - refusals.keys()

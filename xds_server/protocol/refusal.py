@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from xds_server.protocol.record import Flight
 from xds_server.snapshot import Resource
 
 _DEBUG_MARKER = re.compile(r"goo\.gle/debug\w*")
@@ -25,6 +26,25 @@ class Refusal:
     """When the refused response was sent."""
     named: bool = True
     """Whether the client named it; otherwise it is one of several, any of which may be at fault."""
+
+
+def charge(
+    flight: Flight,
+    suspects: Iterable[str],
+    known: Mapping[str, Refusal],
+    text: str,
+    now: float,
+    *,
+    named: bool,
+) -> dict[str, Refusal]:
+    """Make the refusals of `suspects` in a response. Content that is `known` to be refused is so since then."""
+    refusals = {}
+    for name in suspects:
+        resource, earlier = flight.sent[name], known.get(name)
+        again = earlier is not None and earlier.resource.version == resource.version
+        since = earlier.since if earlier is not None and again else now
+        refusals[name] = Refusal(resource, text, since, flight.at, named)
+    return refusals
 
 
 def clean(text: str) -> str:

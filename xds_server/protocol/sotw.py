@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from xds_server.protocol.channel import Channel, Gate
+from xds_server.protocol.channel import Channel
+from xds_server.protocol.gate import Gate
 from xds_server.protocol.message import Event, Request
 from xds_server.protocol.record import Flight
 from xds_server.protocol.types import CLUSTER, LISTENER, WILDCARD

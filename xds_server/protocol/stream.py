@@ -8,10 +8,8 @@ from typing import Generic, TypeVar
 
 from xds_server.protocol.channel import Channel
 from xds_server.protocol.company import Company
-from xds_server.protocol.delta import DeltaChannel
 from xds_server.protocol.message import Event, Request, Response
 from xds_server.protocol.ordering import Ordering, Timing
-from xds_server.protocol.sotw import SotwChannel
 from xds_server.protocol.standing import Standing, names, standing
 from xds_server.protocol.types import CLUSTER, ENDPOINT, ORDER, REFERRERS
 from xds_server.snapshot import Diff, View, diff
@@ -180,36 +178,3 @@ def _nothing() -> None:
 
 def _nobody(_type_url: str) -> Collection[str]:
     return ()
-
-
-class DeltaStream(Stream[DeltaChannel]):
-    """A stream of the incremental variant."""
-
-    def _open(self, request: Request) -> None:
-        channel = DeltaChannel(request.type_url)
-        clusters = self._company.of(CLUSTER) if request.type_url == ENDPOINT else ()
-        # Endpoints asked for before clusters: a cluster is still warming from an earlier stream, and Envoy,
-        # although it holds its endpoints, waits for them to be sent.
-        trust = request.type_url != ENDPOINT or bool(clusters)
-        warming = {name for each in clusters if each.flight is not None for name in each.flight.sent}
-        channel.open(request, trust=trust, unsettled=warming, inherit=self.inherit)
-        self._add(channel)
-
-    def estate(self) -> dict[str, frozenset[str]]:
-        """As `Stream.estate`."""
-        return {type_url: channel.estate() for type_url, channel in self.channels.items()}
-
-    def _take(self, channel: DeltaChannel, request: Request, now: float) -> Event | None:
-        return channel.take(request, now)
-
-
-class SotwStream(Stream[SotwChannel]):
-    """A stream of the state-of-the-world variant."""
-
-    def _open(self, request: Request) -> None:
-        channel = SotwChannel(request.type_url)
-        channel.open(request)
-        self._add(channel)
-
-    def _take(self, channel: SotwChannel, request: Request, now: float) -> Event | None:
-        return channel.take(request, now)
