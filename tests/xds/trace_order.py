@@ -30,9 +30,10 @@ class _Clusters:
 
     def answered(self, response: Record, answer: Record) -> None:
         names = {item.name for item in response.items}
-        # Envoy applies the good clusters of a response that it refuses.
+        # Envoy applies the good clusters of a response that it refuses, and does not always say which are not.
         bad = {name for name in names if answer.error is not None and name in answer.error}
-        self.refused = (self.refused - names) | bad
+        suspects = bad or (names - self.had if answer.error is not None else set())
+        self.refused = (self.refused - names) | suspects
         if response.variant == "sotw":
             self.had = (self.had & bad) | (names - bad)
         else:
@@ -171,6 +172,8 @@ class _Channel:
         self.said = 0
         self.again = False
         """The client has asked once more for what it had asked for."""
+        self.mending = False
+        """Something was refused; when it is mended, the set may be the same as before."""
 
     def take(self, request: Record, *, answers_something: bool, first: bool) -> None:
         names = set(request.names)
@@ -213,6 +216,7 @@ def everything_has_a_reason(trace: Trace) -> list[str]:
             channel = channels.setdefault(key, _Channel())
             if at in settled and record.error is not None:
                 names = {item.name for item in trace[settled[at]].items}
+                channel.mending = True
                 channel.refused |= names
                 if record.type_url == CLUSTER:
                     clusters = {name: had for name, had in clusters.items() if name not in names}
@@ -242,7 +246,10 @@ def _without_reason(response: Record, channel: _Channel, warming: set[str]) -> l
     reasons = channel.asked | channel.refused | warming
     if response.variant == "sotw" and response.type_url in WILDCARD:
         same = {item.name: item.digest for item in response.items} == channel.known
-        return ["all"] if channel.said and same and not reasons and not channel.again else None
+        if not same or not channel.said or reasons or channel.again:
+            return None
+        mending, channel.mending = channel.mending, False
+        return None if mending else ["all"]
     idle = [
         item.name
         for item in response.items
