@@ -172,6 +172,8 @@ def _pin(channel: Channel, pinned: set[str]) -> bool:
     """Add the clusters that a channel may still need; false when it might need any."""
     if channel.fresh or channel.parked:
         return False
+    if channel.quiet:
+        return True
     unsettled = channel.dirty | channel.blocked.keys() | channel.leaving.keys() | channel.refusals.keys()
     flight = channel.flight
     if flight is not None:

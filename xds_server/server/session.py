@@ -14,18 +14,16 @@ import grpc
 import structlog
 
 from xds_server.protocol import (
-    Accepted,
     Companies,
     DeltaStream,
     Estates,
-    Event,
     Node,
     Request,
     Response,
     SotwStream,
     Stream,
 )
-from xds_server.protocol.types import short
+from xds_server.server.answers import report
 from xds_server.server.fault import StreamFaultError
 from xds_server.server.membership import Membership
 from xds_server.server.metrics import Metrics, label
@@ -180,7 +178,7 @@ class Session:
             self._services.metrics.requests.labels(label(request.type_url)).inc()
             event = self.stream.on_request(request, monotonic())
             if event is not None:
-                self._report(event)
+                report(event, self.node.id if self.node is not None else "", self._services.metrics)
             self._wake.set()
 
     def _decode(self, message: bytes) -> Request:
@@ -255,27 +253,6 @@ class Session:
             known_gateways=list(self._services.publisher.gateways()),
             **_words(node),
         )
-
-    def _report(self, event: Event) -> None:
-        metrics, kind = self._services.metrics, label(event.type_url)
-        metrics.answer_seconds.labels(kind).observe(event.seconds)
-        if isinstance(event, Accepted):
-            metrics.accepted.labels(kind).inc()
-            return
-        metrics.refused.labels(kind).inc()
-        node = self.node.id if self.node is not None else ""
-        common = {"node": node, "type": short(event.type_url), "error": event.text}
-        if not event.refusals:
-            log.warning("node refused a response (NACK)", resource=None, **common)
-        for refusal in event.refusals:
-            resource = refusal.resource
-            log.warning(
-                "node refused a resource (NACK); it keeps the version before",
-                resource=resource.name,
-                version=resource.version,
-                origin=resource.origin,
-                **common,
-            )
 
     def _leave(self) -> None:
         self.stream.leave()
