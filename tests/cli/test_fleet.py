@@ -46,8 +46,55 @@ def test_yaml_and_json_say_the_same(inside: Run) -> None:
     assert yaml.safe_load(inside(*COMMAND).stdout) == json.loads(inside(*COMMAND, "-o", "json").stdout)
 
 
+def test_tls_to_the_control_plane_and_load_reports(inside: Run, tmp_path: Path) -> None:
+    plain = json.loads(inside(*COMMAND, "-o", "json").stdout)
+    assert "transport_socket" not in plain["static_resources"]["clusters"][0]
+    assert "cluster_manager" not in plain
+    told = json.loads(
+        inside(
+            *(*COMMAND, "-o", "json", "--xds", "xds.internal:18000", "--load-reports"),
+            *("--xds-ca", "ca.pem", "--xds-certificate", "own.pem", "--xds-key", "own.key"),
+        ).stdout
+    )
+    assert told["cluster_manager"]["load_stats_config"]["api_type"] == "GRPC"
+    context = told["static_resources"]["clusters"][0]["transport_socket"]["typed_config"]
+    common = context["common_tls_context"]
+    assert (context["sni"], common["alpn_protocols"]) == ("xds.internal", ["h2"])
+    assert common["tls_certificates"] == [
+        {"certificate_chain": {"filename": "own.pem"}, "private_key": {"filename": "own.key"}}
+    ]
+    [name] = common["validation_context"]["match_typed_subject_alt_names"]
+    assert name == {"san_type": "DNS", "matcher": {"exact": "xds.internal"}}
+
+
 @pytest.mark.parametrize(
-    "arguments", [("--xds", "nowhere"), ("--variant", "rest"), ("--admin-port", "70000"), ("-o", "xml")]
+    ("arguments", "san", "sni"),
+    [
+        (("--xds", "10.0.0.1:18000"), {"san_type": "IP_ADDRESS", "matcher": {"exact": "10.0.0.1"}}, None),
+        (("--xds-sni", "b.example"), {"san_type": "DNS", "matcher": {"exact": "b.example"}}, "b.example"),
+    ],
+)
+def test_the_name_expected_of_the_control_plane(
+    inside: Run, arguments: tuple[str, str], san: dict[str, object], sni: str | None
+) -> None:
+    told = json.loads(inside(*COMMAND, "-o", "json", "--xds-ca", "ca.pem", *arguments).stdout)
+    context = told["static_resources"]["clusters"][0]["transport_socket"]["typed_config"]
+    common = context["common_tls_context"]
+    assert common["validation_context"]["match_typed_subject_alt_names"] == [san]
+    assert "tls_certificates" not in common
+    assert context.get("sni") == sni
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--xds", "nowhere"),
+        ("--variant", "rest"),
+        ("--admin-port", "70000"),
+        ("-o", "xml"),
+        ("--xds-certificate", "own.pem", "--xds-ca", "ca.pem"),
+        ("--xds-sni", "b.example"),
+    ],
 )
 def test_wrong_usage_exits_64(inside: Run, arguments: tuple[str]) -> None:
     assert inside(*COMMAND, *arguments).returncode == 64

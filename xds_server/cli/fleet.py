@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
@@ -21,6 +22,9 @@ BOOTSTRAP_EXAMPLES: Final = """Examples:
   fairlead envoy bootstrap --gateway public --region eu-west-3 --xds xds.internal:18000 > envoy.yaml
 
   fairlead envoy bootstrap -g public -r us-east-1 --variant sotw -o json
+
+  fairlead envoy bootstrap -g public -r us-east-1 --xds xds.internal:18000 \\
+      --xds-ca ca.pem --xds-certificate public.pem --xds-key public.key
 """
 RUN_EXAMPLES: Final = """Examples:
 
@@ -49,6 +53,24 @@ Streams = Annotated[
 Connections = Annotated[
     int, typer.Option("--connections", min=1, help="The most client connections it accepts at once.")
 ]
+XdsCa = Annotated[
+    Path | None,
+    typer.Option("--xds-ca", help="The authority of the control plane's certificate, in PEM: turns TLS on."),
+]
+XdsCertificate = Annotated[
+    Path | None,
+    typer.Option("--xds-certificate", help="Its own certificate for the control plane, in PEM."),
+]
+XdsKey = Annotated[Path | None, typer.Option("--xds-key", help="The key of --xds-certificate, in PEM.")]
+XdsSni = Annotated[
+    str | None,
+    typer.Option(
+        "--xds-sni", help="The name in the control plane's certificate, if it is not the host in --xds."
+    ),
+]
+LoadReports = Annotated[
+    bool, typer.Option("--load-reports", help="Report the load of each cluster to the control plane.")
+]
 Output = Annotated[Format, typer.Option("--output", "-o", help="The format of the data.")]
 
 
@@ -68,6 +90,11 @@ def bootstrap(
     variant: Dialect = Variant.DELTA,
     transport: Streams = Transport.ADS,
     connections: Connections = CONNECTIONS,
+    xds_ca: XdsCa = None,
+    xds_certificate: XdsCertificate = None,
+    xds_key: XdsKey = None,
+    xds_sni: XdsSni = None,
+    load_reports: LoadReports = False,
     output: Output = Format.YAML,
 ) -> None:
     """Print the bootstrap with which an Envoy, run by whatever means, joins a fleet."""
@@ -80,6 +107,11 @@ def bootstrap(
         variant=variant,
         transport=transport,
         connections=connections,
+        xds_ca=xds_ca,
+        xds_certificate=xds_certificate,
+        xds_key=xds_key,
+        xds_sni=xds_sni,
+        load_reports=load_reports,
     )
     put_document(member.bootstrap(), output)
 
@@ -98,6 +130,11 @@ def run(
     variant: Dialect = Variant.DELTA,
     transport: Streams = Transport.ADS,
     connections: Connections = CONNECTIONS,
+    xds_ca: XdsCa = None,
+    xds_certificate: XdsCertificate = None,
+    xds_key: XdsKey = None,
+    xds_sni: XdsSni = None,
+    load_reports: LoadReports = False,
 ) -> None:
     """Run one Envoy of a fleet: this process becomes it, so signals and exit codes are Envoy's own.
 
@@ -113,6 +150,11 @@ def run(
         variant=variant,
         transport=transport,
         connections=connections,
+        xds_ca=xds_ca,
+        xds_certificate=xds_certificate,
+        xds_key=xds_key,
+        xds_sni=xds_sni,
+        load_reports=load_reports,
     )
     program = binary.find()
     warning = binary.warning(binary.version(program))
@@ -131,6 +173,10 @@ def run(
 
 def _member(xds: str, **fields: Any) -> Member:
     try:
-        return Member(xds=port.parse(xds), **fields)
+        address = port.parse(xds)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--xds") from error
+    try:
+        return Member(xds=address, **fields)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error

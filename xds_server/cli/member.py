@@ -6,7 +6,11 @@ import json
 import socket
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from xds_server.compiler import Trust
 
 ADMIN_HOST: Final = "127.0.0.1"
 ADMIN_PORT: Final = 19000
@@ -30,7 +34,7 @@ class Transport(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
     """One Envoy of a fleet. ``xds`` is host and port of the control plane, ``connections`` the most it
-    accepts.
+    accepts. With ``xds_ca`` it speaks TLS to the control plane; the files are on the Envoy's machine.
     """
 
     gateway: str
@@ -41,6 +45,18 @@ class Member:
     variant: Variant = Variant.DELTA
     transport: Transport = Transport.ADS
     connections: int = CONNECTIONS
+    xds_ca: Path | None = None
+    xds_certificate: Path | None = None
+    xds_key: Path | None = None
+    xds_sni: str | None = None
+    load_reports: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` for files that make sense only together."""
+        if (self.xds_certificate is None) != (self.xds_key is None):
+            raise ValueError("--xds-certificate and --xds-key belong together")
+        if self.xds_ca is None and (self.xds_certificate is not None or self.xds_sni is not None):
+            raise ValueError("TLS to the control plane needs --xds-ca, the authority of its certificate")
 
     @property
     def node_id(self) -> str:
@@ -63,6 +79,20 @@ class Member:
             variant=self.variant.value,
             streams=self.transport.value,
             connections=self.connections,
+            trust=self._trust(),
+            load_reports=self.load_reports,
+        )
+
+    def _trust(self) -> Trust | None:
+        from xds_server.compiler import Trust
+
+        if self.xds_ca is None:
+            return None
+        return Trust(
+            ca=str(self.xds_ca),
+            certificate=None if self.xds_certificate is None else str(self.xds_certificate),
+            key=None if self.xds_key is None else str(self.xds_key),
+            name=self.xds_sni,
         )
 
     def arguments(self) -> list[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from xds_server.cli import port
 from xds_server.cli.outcome import CommandError
+from xds_server.cli.terms import Terms
 
 if TYPE_CHECKING:
     from xds_server.archive import Archive
@@ -37,20 +38,28 @@ async def running(
     *,
     archive: Archive | None = None,
     guard: float | None = None,
+    terms: Terms | None = None,
 ) -> AsyncIterator[tuple[ControlPlane, asyncio.Task[None]]]:
     """Run the control plane on a source, and its pipeline as a task that ends with the block.
 
     Open streams have ``grace`` seconds to end when the block is left. The last good state is kept in ``archive``;
     before more than the share ``guard`` of what is served vanishes, somebody has to say so. Raises
-    ``CommandError`` if an address can't be had after all.
+    ``CommandError`` if an address can't be had after all, or a certificate can't be used.
     """
-    from xds_server.server import ControlPlane, Guard, PortTaken
+    from xds_server.server import BadCertificateError, ControlPlane, Guard, PortTaken
     from xds_server.server.pipeline import Pipeline
 
     watch = Guard(guard)
-    plane = ControlPlane(xds_address=port.join(*xds), admin_address=port.join(*admin), pages=watch.routes())
     try:
+        plane = ControlPlane(
+            xds_address=port.join(*xds),
+            admin_address=port.join(*admin),
+            pages=watch.routes(),
+            **(terms or Terms()).options(),
+        )
         await plane.start()
+    except BadCertificateError as error:
+        raise CommandError(f"TLS cannot be had: {error}") from error
     except PortTaken as error:
         raise CommandError(f"{error.address} ({error.purpose}) is taken", error.remedy) from error
     except OSError as error:

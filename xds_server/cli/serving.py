@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from xds_server.cli import port
+from xds_server.cli import port, terms
+from xds_server.cli.duration import seconds
 from xds_server.cli.interruption import Interruption
 from xds_server.cli.outcome import CommandError
 from xds_server.cli.plane import Address, require_ports, running
@@ -27,6 +28,9 @@ EXAMPLES: Final = """Examples:
   fairlead serve /etc/fairlead/policies --xds 0.0.0.0:18000 --admin 0.0.0.0:18001 --log-format json
 
   fairlead serve /etc/fairlead/policies --state /var/lib/fairlead --guard 0.8
+
+  fairlead serve /etc/fairlead/policies --xds 0.0.0.0:18000 \\
+      --xds-certificate xds.pem --xds-key xds.key --xds-client-ca fleet-ca.pem
 """
 XDS: Final = "127.0.0.1:18000"
 ADMIN: Final = "127.0.0.1:18001"
@@ -101,6 +105,13 @@ def serve(
             help="Ask before more than this share of all clusters, or of all listeners, vanishes at once.",
         ),
     ] = str(SHARE),
+    xds_certificate: terms.Certificate = None,
+    xds_key: terms.Key = None,
+    xds_client_ca: terms.ClientCa = None,
+    max_streams: terms.MaxStreams = terms.MAX_STREAMS,
+    first_exchanges: terms.FirstExchanges = terms.FIRST_EXCHANGES,
+    max_stream_age: terms.MaxStreamAge = None,
+    load_interval: terms.LoadInterval = terms.LOAD_INTERVAL,
 ) -> None:
     """Serve a policy set to a fleet of Envoys over xDS, and again whenever it changes.
 
@@ -110,6 +121,15 @@ def serve(
     from xds_server.cli.policies import open_source
 
     asked = share(guard)
+    chosen = terms.Terms(
+        certificate=xds_certificate,
+        key=xds_key,
+        client_ca=xds_client_ca,
+        max_streams=max_streams,
+        first_exchanges=first_exchanges,
+        max_stream_age=None if max_stream_age is None else seconds(max_stream_age, "--max-stream-age"),
+        load_interval=seconds(load_interval, "--load-interval"),
+    )
     xds_address, admin_address = address(xds, "--xds"), address(admin, "--admin")
     require_ports(xds_address, admin_address)
     _configure_log(log_format)
@@ -117,7 +137,7 @@ def serve(
     source = open_source(path)
     if archive is None or not archive.holds_records():
         _require_readable(source, path)
-    asyncio.run(_serve(source, xds_address, admin_address, archive, asked))
+    asyncio.run(_serve(source, xds_address, admin_address, archive=archive, guard=asked, chosen=chosen))
 
 
 def _open_archive(state: Path, policies: Path) -> Archive:
@@ -148,7 +168,13 @@ def _configure_log(form: LogFormat) -> None:
 
 
 async def _serve(
-    source: DevelopmentSource, xds: Address, admin: Address, archive: Archive | None, guard: float | None
+    source: DevelopmentSource,
+    xds: Address,
+    admin: Address,
+    *,
+    archive: Archive | None,
+    guard: float | None,
+    chosen: terms.Terms,
 ) -> None:
     import structlog
 
@@ -156,7 +182,8 @@ async def _serve(
     interruption = Interruption(lambda name: log.info("stopping", signal=name))
     interruption.listen()
     stop = asyncio.create_task(interruption.wait(), name="interruption")
-    async with running(source, xds, admin, GRACE_SECONDS, archive=archive, guard=guard) as (_, pipeline):
+    serving = running(source, xds, admin, GRACE_SECONDS, archive=archive, guard=guard, terms=chosen)
+    async with serving as (_, pipeline):
         await asyncio.wait({stop, pipeline}, return_when=asyncio.FIRST_COMPLETED)
         if pipeline.done():
             pipeline.result()

@@ -12,7 +12,8 @@ sent over ADS, ``variation`` what differs for another ``target``; ``source`` is 
 
 from .bootstrap import Streams, Variant, compile_bootstrap
 from .compiler import Compiler
+from .control_plane import Trust
 from .names import name_cluster
 from .show import show
 
-__all__ = ["Compiler", "Streams", "Variant", "compile_bootstrap", "name_cluster", "show"]
+__all__ = ["Compiler", "Streams", "Trust", "Variant", "compile_bootstrap", "name_cluster", "show"]

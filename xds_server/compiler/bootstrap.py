@@ -8,10 +8,10 @@ from google.protobuf.json_format import MessageToDict, ParseDict
 
 from xds_server.wire import descriptor_pool, message_class
 
+from .control_plane import Trust, describe_control_plane
 from .names import RUNTIME_LAYER
 from .source import CONTROL_PLANE, plain_api, plain_source
 
-_HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _CONNECTIONS = "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"
 
 Variant = Literal["delta", "sotw"]
@@ -28,12 +28,15 @@ def compile_bootstrap(
     variant: Variant = "delta",
     streams: Streams = "ads",
     connections: int = 50_000,
+    trust: Trust | None = None,
+    load_reports: bool = False,
 ) -> dict[str, Any]:
     """The bootstrap as a JSON object, as Envoy reads it.
 
     ``node`` is unique in the fleet; ``gateway`` and ``region`` say what the node is sent. ``xds`` and ``admin`` are
     host and port. ``streams`` of ``per-type``: each type is asked for on a stream of its own, instead of all on one.
-    ``connections`` bounds the client connections of the process, for which Envoy has no limit by default. Raises
+    ``connections`` bounds the client connections of the process, for which Envoy has no limit by default. With
+    ``trust`` the control plane is reached over TLS; with ``load_reports`` it is told the load of each cluster. Raises
     ``google.protobuf.json_format.ParseError`` if a value does not fit the schema.
     """
     here = plain_source("ads" if streams == "ads" else variant)
@@ -52,7 +55,8 @@ def compile_bootstrap(
                 {"name": "admin", "admin_layer": {}},
             ]
         },
-        "static_resources": {"clusters": [_control_plane(xds)]},
+        "static_resources": {"clusters": [describe_control_plane(xds, trust)]},
+        **({"cluster_manager": {"load_stats_config": plain_api("sotw")}} if load_reports else {}),
         # A cluster's traffic statistics are made when it first has traffic.
         "deferred_stat_options": {"enable_deferred_creation_stats": True},
         "stats_config": {"stats_matcher": {"inclusion_list": {"patterns": [*_STATS, *_CLUSTER_STATS]}}},
@@ -105,25 +109,6 @@ _CLUSTER_STATS = tuple(
         ".upstream_rq_total",
     )
 )
-
-
-def _control_plane(xds: tuple[str, int]) -> dict[str, Any]:
-    # Keepalive finds a control plane that went away without a word; the stream is then opened anew.
-    keepalive = {"interval": "10s", "timeout": "5s"}
-    options = {"explicit_http_config": {"http2_protocol_options": {"connection_keepalive": keepalive}}}
-    return {
-        "name": CONTROL_PLANE,
-        "type": "STRICT_DNS",
-        "dns_lookup_family": "V4_PREFERRED",
-        "connect_timeout": "2s",
-        "load_assignment": {
-            "cluster_name": CONTROL_PLANE,
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _address(xds)}}]}],
-        },
-        "typed_extension_protocol_options": {
-            _HTTP_OPTIONS: {"@type": f"type.googleapis.com/{_HTTP_OPTIONS}", **options}
-        },
-    }
 
 
 def _address(at: tuple[str, int]) -> dict[str, Any]:
