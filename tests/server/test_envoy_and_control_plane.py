@@ -11,8 +11,8 @@ import pytest
 
 from tests.envoy_process import EnvoyProcess, free_port, wait_until
 from tests.server.planes import catalogue, serving
-from tests.xds.test_tls import SERVER, Party
 from tests.xds.simple_fleet import cluster, endpoints, listener, resource, route, upstream
+from tests.xds.test_tls import SERVER, Party
 from xds_server.cli.member import Member, Variant
 from xds_server.snapshot import Resource
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,54 +13,13 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.e2e.certificates import Certificates
+from tests.server.party import SERVER, Party
 from tests.server.planes import PATIENCE, C, boot, catalogue, cluster, message, serving, until
 from tests.xds.raw_client import RawClient, names
 from xds_server.protocol import types as t
-from xds_server.server import BadCertificateError, ControlPlane, Tls
+from xds_server.server import BadCertificateError, ControlPlane
 
-SERVER = "control.example"
 SPIFFE = "spiffe://fleet/gateway/edge"
-
-
-class Party:
-    """An authority, and what it signed, in files."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir(exist_ok=True)
-        self.certificates = Certificates.make()
-        self.write("ca.pem", self.certificates.authority)
-        self.write("key.pem", self.certificates.key)
-        self.write("chain.pem", self.certificates.chain(SERVER))
-
-    def write(self, name: str, text: str) -> Path:
-        """Put a file in place as a rotation does: at once."""
-        fresh = self.folder / f"{name}.new"
-        fresh.write_text(text)
-        os.replace(fresh, self.folder / name)
-        return self.folder / name
-
-    def tls(self, *, clients: bool = True) -> Tls:
-        return Tls(
-            self.folder / "chain.pem", self.folder / "key.pem", self.folder / "ca.pem" if clients else None
-        )
-
-    def channel(
-        self,
-        plane: ControlPlane,
-        *sans: str,
-        trust: Certificates | None = None,
-        signer: Certificates | None = None,
-    ) -> grpc.aio.Channel:
-        """Connect with a certificate for `sans`, or none."""
-        signer = signer or self.certificates
-        shown = (signer.key.encode(), signer.chain(*sans).encode()) if sans else (None, None)
-        credentials = grpc.ssl_channel_credentials((trust or self.certificates).authority.encode(), *shown)
-        return grpc.aio.secure_channel(
-            f"127.0.0.1:{plane.xds_port}",
-            credentials,
-            options=[("grpc.ssl_target_name_override", SERVER), ("grpc.use_local_subchannel_pool", 1)],
-        )
 
 
 @pytest.fixture
