@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -15,13 +16,17 @@ from tests.envoy_process import free_port, wait_until
 
 
 class Serving:
-    """`fairlead serve FOLDER` on ports of its own. A context manager. `program` is run instead of `fairlead serve`."""
+    """`fairlead serve FOLDER` on ports of its own. A context manager. `program` is run instead of `fairlead serve`.
+
+    What it keeps on disk is beside its log, and outlives it.
+    """
 
     def __init__(self, folder: Path, log: Path, program: Sequence[str] | None = None) -> None:
         self.xds_port = free_port()
         self._admin_port = free_port()
         self._folder = folder
         self._log = log
+        self.state = log.parent / "state"
         self._program = program or [str(Path(sys.executable).with_name("fairlead")), "serve"]
         self._process: subprocess.Popen[bytes] | None = None
         self._client = httpx.Client(
@@ -43,13 +48,27 @@ class Serving:
         """All that it said, over all its lives."""
         return self._log.read_text(errors="replace")
 
-    def start(self) -> None:
-        """Start it, and wait until it has something to serve."""
+    def start(self, *, ready: bool = True) -> None:
+        """Start it, and wait until it has something to serve, unless it need not get `ready`."""
         command = [*self._program, str(self._folder), "--log-format", "json"]
         ports = ["--xds", f"127.0.0.1:{self.xds_port}", "--admin", f"127.0.0.1:{self._admin_port}"]
         with self._log.open("ab") as output:
-            self._process = subprocess.Popen([*command, *ports], stdout=output, stderr=subprocess.STDOUT)
-        wait_until(lambda: self.generation() is not None, "the control plane has something to serve")
+            self._process = subprocess.Popen(
+                [*command, *ports],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "FAIRLEAD_STATE": str(self.state)},
+            )
+        if ready:
+            wait_until(lambda: self.generation() is not None, "the control plane has something to serve")
+        else:
+            wait_until(self._answers, "the control plane answers")
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.ask("/healthz"))
+        except httpx.TransportError:
+            return False
 
     def end(self) -> None:
         """Ask it to end, and wait for it: 0 is the only good way to go."""
@@ -63,6 +82,11 @@ class Serving:
         assert self._process is not None
         self._process.kill()
         self._process.wait(20)
+
+    @property
+    def admin(self) -> str:
+        """Host and port of its admin HTTP."""
+        return f"127.0.0.1:{self._admin_port}"
 
     def ask(self, path: str) -> dict[str, Any]:
         """What its admin HTTP says."""

@@ -47,12 +47,15 @@ class Loss:
         """Whether it needs to be confirmed."""
         return self.clusters.exceeds(share) or self.listeners.exceeds(share)
 
-    def hold(self, share: float) -> Hold:
-        """What has to stay: the workspaces that would lose something if that is too much, and likewise the gateways."""
-        losing = {name.partition("/")[0] for name in self.clusters.names}
-        return Hold(
-            frozenset(losing) if self.clusters.exceeds(share) else frozenset(), self.listeners.exceeds(share)
-        )
+    def shares(self, other: Loss) -> bool:
+        """Whether something would vanish in both."""
+        both = zip((self.clusters, self.listeners), (other.clusters, other.listeners), strict=True)
+        return any(not set(one.names).isdisjoint(two.names) for one, two in both)
+
+    def hold(self) -> Hold:
+        """What has to stay lest anything vanishes: the workspaces that would lose clusters, or the gateways."""
+        workspaces = frozenset(name.partition("/")[0] for name in self.clusters.names)
+        return Hold(workspaces, bool(self.listeners.names))
 
 
 def find_loss(before: Graph, after: Graph) -> Loss:

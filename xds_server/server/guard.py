@@ -60,13 +60,17 @@ class Guard:
         self._released: str | None = None
 
     def judge(self, before: Graph | None, after: Graph, text: SourceText) -> Hold:
-        """Say what has to stay for now when `after`, which these policies make, is to follow `before`."""
+        """Say what has to stay for now when `after`, which these policies make, is to follow `before`.
+
+        What is held once is held until all of it is back: a folder that is filled again file by file must not pass
+        when the first half of it is there.
+        """
         last = self.held
         self.held = None
         if self.share is None or before is None:
             return NOTHING
         loss = find_loss(before, after)
-        if not loss.exceeds(self.share):
+        if not loss.exceeds(self.share) and not (last is not None and loss.shares(last.loss)):
             return NOTHING
         name = fingerprint(text)
         if name == self._released:
@@ -74,7 +78,7 @@ class Guard:
             return NOTHING
         since = last.since if last is not None and last.digest == name else _now()
         self.held = Held(name, since, loss)
-        return loss.hold(self.share)
+        return loss.hold()
 
     def release(self, digest: str) -> bool:
         """Let the state of this digest through; False if it is not the one that is held."""
