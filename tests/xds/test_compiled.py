@@ -117,6 +117,20 @@ def test_M12_M17_every_filter_fetched_exists_and_every_route_speaks_of_filters_i
                 assert configured.keys() <= in_chain
 
 
+SOURCES = ("config_source", "eds_config", "rds_config_source", "scoped_rds_config_source", "sds_config")
+
+
+@VIEWS
+def test_A6_J8_every_source_is_of_version_3_and_waits_as_long_as_envoy_does(folder: Path) -> None:
+    """Without a time of its own a source waits 15 s: long enough for any answer, and never for ever."""
+    for view in views(folder):
+        shown = [show(resource) for type_url in view.types() for resource in view.resources(type_url)]
+        sources = list(walk(shown, *SOURCES))
+        assert sources
+        assert [each for each in sources if each != {"ads": {}, "resource_api_version": "V3"}] == []
+        assert all(".v3." in each for each in (*walk(shown, "@type"), *view.types()))
+
+
 def test_the_walk_finds_references() -> None:
     shown = {"a": [{"route": {"cluster": "x"}}, {"weighted_clusters": {"clusters": [{"name": "y"}]}}]}
     assert clusters_of(shown) == {"x", "y"}
