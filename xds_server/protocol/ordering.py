@@ -90,6 +90,10 @@ class Ordering:
     def _silent(self, clusters: Channel, now: float) -> bool:
         return clusters.flight is not None and now >= clusters.flight.at + self._timing.cluster_ack
 
+    def leaves(self, cluster: str) -> bool:
+        """Say whether this cluster is one of those that stay until nothing leads to them."""
+        return any(cluster in clusters.leaving for clusters in self._company.of(CLUSTER))
+
     def released(self, channel: Channel, now: float) -> frozenset[str]:
         """Return those of `channel.leaving` whose time has come."""
         if not channel.leaving:
@@ -130,13 +134,11 @@ class Ordering:
     def expire(self, now: float) -> None:
         """Have what waited long enough looked at again."""
         for channel in self._own.values():
-            channel.unblock(
-                [
-                    name
-                    for name, since in channel.blocked.items()
-                    if any(now >= until for until in self._patiences(since))
-                ]
-            )
+            if channel.blocked:
+                blocked = channel.blocked.items()
+                channel.unblock(
+                    [name for name, since in blocked if now >= min(self._patiences(since), default=inf)]
+                )
 
     def _patience(self, since: float, clusters: Channel) -> float:
         """Return until when something blocked waits, counted from the clusters in flight if they went later."""
@@ -148,18 +150,14 @@ class Ordering:
 
     def next_deadline(self, now: float) -> float | None:
         """Return when, after `now`, something that waits will have waited long enough, if ever."""
-        deadlines = [
-            until
-            for channel in self._own.values()
-            if channel.flight is None
-            for since in channel.blocked.values()
-            for until in self._patiences(since)
-        ]
+        deadlines = []
+        for channel in self._own.values():
+            if channel.blocked and channel.flight is None:
+                deadlines += [until for since in channel.blocked.values() for until in self._patiences(since)]
         clusters = self._own.get(CLUSTER)
-        if clusters is not None and clusters.flight is None:
-            deadlines += [
-                since + self._timing.cluster_grace for since in clusters.leaving.values() if since is not None
-            ]
+        if clusters is not None and clusters.leaving and clusters.flight is None:
+            grace = self._timing.cluster_grace
+            deadlines += [since + grace for since in clusters.leaving.values() if since is not None]
         return min((each for each in deadlines if now < each < inf), default=None)
 
 

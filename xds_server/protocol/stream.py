@@ -54,7 +54,7 @@ class Stream(ABC, Generic[AnyChannel]):
         """As `Member.recheck`."""
         for type_url in REFERRERS:
             channel = self.channels.get(type_url)
-            if channel is not None:
+            if channel is not None and channel.blocked:
                 channel.unblock(channel.blocked)
 
     def estate(self) -> dict[str, frozenset[str]]:
@@ -137,14 +137,18 @@ class Stream(ABC, Generic[AnyChannel]):
         """
         if self.view is None:
             return None
-        idle = [channel for channel in self.channels.values() if channel.flight is None]
-        news = any(channel.dirty or channel.fresh for channel in idle)
+        idle, news, waits = [], False, False
+        for channel in self.channels.values():
+            if channel.flight is None:
+                idle.append(channel)
+                news = news or channel.fresh or bool(channel.dirty)
         self._ordering.expire(now)
         response = self._respond(idle, self.view, now)
         if response is None and news:
             # Those looked at last may have been what the first waited for.
             response = self._respond(idle, self.view, now)
-        waits = any(channel.blocked or channel.leaving for channel in self.channels.values())
+        for channel in self.channels.values():
+            waits = waits or bool(channel.blocked or channel.leaving)
         self._company.wait(self, waits=waits)
         if news or response is not None:
             self._company.tell(self, clusters=False)
