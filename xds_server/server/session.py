@@ -140,7 +140,7 @@ class Session:
             self._leave()
 
     async def _send_due(self, sink: Sink) -> None:
-        while True:
+        while not (self._closing or self._fault):
             # Requests that are there already are read before each response is made, so that it heeds them.
             await asyncio.sleep(0)
             response = self.stream.next(monotonic())

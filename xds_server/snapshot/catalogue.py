@@ -45,8 +45,8 @@ class Catalogue:
         self.shared = shared
         self.gateways = gateways
         self.identities = identities or {}
-        """By gateway, the certificate names (SANs) of which a client must have one to be its node; a gateway
-        that is not there asks for none."""
+        """By gateway, the certificate names (SANs) of which a client must have one to be its node, where clients
+        are asked for certificates; a gateway that is not there goes by its name."""
         self._nodes = tuple(nodes)
         self._plain = Layers(shared, gateways, regional, private)
         self._speak = speak

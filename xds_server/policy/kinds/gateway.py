@@ -115,7 +115,8 @@ class GatewaySpec(Part):
         default=(),
         min_length=1,
         description="The names (SANs) of which a client's certificate must hold one for the client to be a "
-        "node of the gateway. Without any, no certificate is asked for.",
+        "node of the gateway. Without any, it must hold the gateway's name as a DNS name, or a URI that ends in "
+        "`/gateway/<name>`. Only where the control plane asks for certificates (`--xds-client-ca`).",
         examples=[["spiffe://example.com/edge"]],
     )
     runtime: Runtime = Field(
