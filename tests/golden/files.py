@@ -16,7 +16,7 @@ import yaml
 from tests.golden.folder import build, compile_graph, list_regions
 from xds_server.compiler import show
 from xds_server.graph import Graph
-from xds_server.snapshot import Layer
+from xds_server.snapshot import Audience, Layer
 
 CASES = Path(__file__).parent
 DIAGNOSTICS = "diagnostics.txt"
@@ -67,6 +67,10 @@ def _show_graph(graph: Graph) -> Iterator[tuple[str, Plain]]:
         yield from _show_layer(layer, f".{gateway}")
     for region in list_regions(graph):
         yield from _show_layer(catalogue.region(region), f".{region}")
+        for name, edge in graph.edges.items():
+            view = catalogue.view(Audience(name, region))
+            if edge.gateway.spec.proxyless is not None and view is not None:
+                yield from _show_layer(view.layers[2], f".{name}.{region}")
 
 
 def _show_layer(layer: Layer, suffix: str) -> Iterator[tuple[str, Plain]]:

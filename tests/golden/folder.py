@@ -62,9 +62,13 @@ def list_regions(graph: Graph) -> list[str]:
 
 @cache
 def list_views(folder: Path) -> dict[Audience, View]:
-    """What each gateway's Envoys see, in each region where some backend stands (`nowhere` if there is none)."""
+    """What each gateway's Envoys see, in each region where some backend stands (`nowhere` if there is none).
+
+    Gateways of clients without Envoy are left out.
+    """
     graph = build(folder).graph
     catalogue = compile_graph(graph)
-    audiences = [Audience(name, each) for name in graph.edges for each in list_regions(graph) or ["nowhere"]]
+    envoys = [name for name, edge in graph.edges.items() if edge.gateway.spec.proxyless is None]
+    audiences = [Audience(name, each) for name in envoys for each in list_regions(graph) or ["nowhere"]]
     views = {audience: catalogue.view(audience) for audience in audiences}
     return {audience: view for audience, view in views.items() if view is not None}

@@ -55,7 +55,7 @@ def compile_(
             f"{type_!r} is none of {', '.join(SHORT)} or their full names", param_hint="--type"
         )
     graph = read(path).graph
-    audience = Audience(choose_gateway(graph, gateway), choose_region(graph, region))
+    audience = Audience(choose_gateway(graph, gateway, envoys=False), choose_region(graph, region))
     view = compile_catalogue(graph).view(audience)
     if view is None:
         raise CommandError(f"nothing is compiled for the gateway {audience.gateway}")

@@ -107,17 +107,24 @@ def compile_catalogue(graph: Graph) -> Catalogue:
     return Compiler(certifi.contents()).compile(graph)
 
 
-def choose_gateway(graph: Graph, name: str | None) -> str:
-    """Return the gateway's name, or the only one's if none is given; raises ``CommandError`` if that fails."""
-    if name is None and len(graph.edges) == 1:
-        return next(iter(graph.edges))
+def choose_gateway(graph: Graph, name: str | None, *, envoys: bool = True) -> str:
+    """Return the gateway's name, or the only one's if none is given; raises ``CommandError`` if that fails.
+
+    With ``envoys`` only gateways that have some come into question, not those of clients without Envoy.
+    """
+    known = [each for each, edge in graph.edges.items() if not envoys or edge.gateway.spec.listeners]
+    if name is None and len(known) == 1:
+        return known[0]
     if name is None:
+        kind = "Gateway with listeners" if envoys and graph.edges else "Gateway"
         raise CommandError(
-            "the policies declare no Gateway" if not graph.edges else "there is more than one gateway",
-            f"choose one with --gateway: {', '.join(graph.edges)}" if graph.edges else None,
+            f"the policies declare no {kind}" if not known else "there is more than one gateway",
+            f"choose one with --gateway: {', '.join(known)}" if known else None,
         )
-    if name not in graph.edges:
-        raise CommandError(f"there is no gateway {name}", _alike(name, graph.edges))
+    if name in graph.edges and name not in known:
+        raise CommandError(f"the gateway {name} is for clients without Envoy")
+    if name not in known:
+        raise CommandError(f"there is no gateway {name}", _alike(name, known))
     return name
 
 

@@ -16,11 +16,13 @@ class View:
     Costs nothing to make: layers are shared between the views of all audiences and are never copied.
     """
 
-    __slots__ = ("_versions", "generation", "layers")
+    __slots__ = ("_versions", "generation", "layers", "past")
 
     def __init__(self, generation: int, layers: Iterable[Layer]) -> None:
         self.generation = generation
         self.layers: tuple[Layer, ...] = tuple(layers)
+        self.past: tuple[View, ...] = ()
+        """What the audience saw before, the newest first, as far as it is remembered."""
         self._versions: dict[str, str] = {}
 
     def get(self, type_url: str, name: str) -> Resource | None:
@@ -30,6 +32,20 @@ class View:
             if names is not None and (resource := names.get(name)) is not None:
                 return resource
         return None
+
+    def gone(self, type_url: str) -> dict[str, Resource]:
+        """Return the resources of one type that were there not long ago and no longer are, by name."""
+        found: dict[str, Resource] = {}
+        for before in self.past:
+            for resource in before.resources(type_url):
+                if resource.name not in found and self.get(type_url, resource.name) is None:
+                    found[resource.name] = resource
+        return found
+
+    def recall(self, type_url: str, name: str) -> Resource | None:
+        """Look up a resource that is there, or was not long ago."""
+        views = (self, *self.past)
+        return next((found for each in views if (found := each.get(type_url, name)) is not None), None)
 
     def names(self, type_url: str) -> Iterator[str]:
         """Iterate over the names of one type, in no particular order."""

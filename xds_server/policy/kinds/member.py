@@ -65,7 +65,8 @@ class Proxyless(Part):
 
     workspaces: tuple[Name, ...] = Field(
         min_length=1,
-        description="The workspaces whose models, agents and functions these clients may call. No token is "
-        "checked on the way: whoever may be a node of this gateway may call them.",
+        description="The workspaces whose models, agents and functions these clients may call, but for those "
+        "with claims in their `access`. No token is checked on the way: whoever may be a node of this gateway "
+        "may call them.",
         examples=[["acme"]],
     )
