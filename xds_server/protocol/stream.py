@@ -58,7 +58,7 @@ class Stream(ABC, Generic[AnyChannel]):
                 channel.unblock(channel.blocked)
 
     def estate(self) -> dict[str, frozenset[str]]:
-        """Return what the client perhaps holds and will not tell of, by type: for `Estates.leave`."""
+        """As `Testator.estate`."""
         return {}
 
     @property

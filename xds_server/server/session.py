@@ -215,6 +215,7 @@ class Session:
     def _meet_others(self, node: Node) -> None:
         """Keep order with the node's other streams, and take on what its last one left."""
         self.stream.inherit = partial(self._services.estates.claim, node.id)
+        self._services.estates.enter(node.id, self.stream)
         if self._default_type:
             self.stream.join(self._services.companies.of(node.id))
 
@@ -257,7 +258,7 @@ class Session:
     def _leave(self) -> None:
         self.stream.leave()
         if self.node is not None:
-            self._services.estates.leave(self.node.id, self.stream.estate())
+            self._services.estates.end(self.node.id, self.stream)
             self._services.nodes.leave(self.node, self)
             log.info("node disconnected", variant=self.variant, **_words(self.node))
         if self._audience is not None:

@@ -8,12 +8,17 @@ from tests.xds.machine.conversation import C, Delta, E, L, R, Sotw, res, said
 from xds_server.protocol import Estates
 
 
+def begin(estates: Estates, **options: float) -> Delta:
+    client = Delta(**options)
+    client.stream.inherit = partial(estates.claim, "node")
+    estates.enter("node", client.stream)
+    return client
+
+
 def come_back(client: Delta, estates: Estates, **options: float) -> Delta:
     """End a client's stream and open the next of the same node, which has seen the same view."""
-    client.stream.leave()
-    estates.leave("node", client.stream.estate())
-    after = Delta(**options)
-    after.stream.inherit = partial(estates.claim, "node")
+    estates.end("node", client.stream)
+    after = begin(estates, **options)
     if client.stream.view is not None:
         after.stream.on_view(client.stream.view)
     return after
@@ -37,6 +42,7 @@ def test_D10_the_good_half_of_a_refused_response_is_taken_back_on_the_next_strea
     assert said(after.sub(L, initial_versions=held)) == [("Listener", [], ["bad", "good"])]
     assert after.ack(L) == []
     assert after.stream.channels[L].quiet
+    estates.end("node", after.stream)
     assert len(estates) == 0
 
 
@@ -73,8 +79,7 @@ def test_D10_what_the_client_tells_of_itself_needs_no_estate() -> None:
     client, estates = listening(), Estates()
     client.see(res(L, "l", "2"))
     client.nack(L, "l is bad")
-    client.stream.leave()
-    estates.leave("node", client.stream.estate())
+    estates.end("node", client.stream)
     assert len(estates) == 0
 
 
@@ -132,6 +137,20 @@ def test_D10_full_sets_heal_themselves() -> None:
     assert not any(client.stream.estate().values())
 
 
+def test_D10_who_is_back_before_its_last_stream_was_found_dead_is_told_too() -> None:
+    estates = Estates()
+    dead = begin(estates)
+    dead.see(res(L, "l"))
+    dead.sub(L)
+    dead.ack(L)
+    dead.see(res(L, "l"), res(L, "bad"), res(L, "good"))
+    dead.nack(L, "bad is bad")
+    after = begin(estates)
+    after.see(res(L, "l"))
+    held = {"l": res(L, "l").version}
+    assert said(after.sub(L, initial_versions=held)) == [("Listener", [], ["bad", "good"])]
+
+
 def test_H11_estates_are_bounded_in_nodes_and_names() -> None:
     estates = Estates(nodes=2, names=3)
     estates.leave("a", {L: [str(number) for number in range(10)]})
@@ -139,17 +158,29 @@ def test_H11_estates_are_bounded_in_nodes_and_names() -> None:
     estates.leave("c", {C: [], L: ()})
     assert len(estates) == 2
     assert len(estates.claim("a", L)) == 3
-    assert estates.claim("a", L) == ()
-    assert estates.claim("b", C) == ()
+    assert estates.claim("a", L) == frozenset()
+    assert estates.claim("b", C) == frozenset()
     estates.leave("d", {L: ["d"]})
     estates.leave("e", {L: ["e"]})
-    assert estates.claim("b", L) == ()
-    assert estates.claim("d", L) == ("d",)
+    assert estates.claim("b", L) == frozenset()
+    assert estates.claim("d", L) == {"d"}
 
 
 def test_D10_estates_of_one_node_add_up_the_newest_first() -> None:
     estates = Estates(names=3)
     estates.leave("a", {L: ["1", "2"]})
-    estates.leave("a", {L: ["2", "3"], C: ["c"]})
-    assert estates.claim("a", L) == ("2", "3", "1")
-    assert estates.claim("a", C) == ("c",)
+    estates.leave("a", {L: ["3", "4"], C: ["c"]})
+    assert estates.claim("a", L) == {"3", "4", "1"}
+    assert estates.claim("a", C) == {"c"}
+    assert len(estates) == 0
+
+
+def test_H11_streams_that_left_nothing_are_forgotten() -> None:
+    estates = Estates()
+    for _ in range(100):
+        client = begin(estates)
+        client.see(res(L, "l"))
+        client.sub(L)
+        client.ack(L)
+        estates.end("node", client.stream)
+    assert len(estates) == 0
