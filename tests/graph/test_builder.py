@@ -402,3 +402,15 @@ class TestHardware:
         built = world.build({"f.yaml": fleet(cpu), "acme.yaml": acme + "---\n" + BROKEN})
         assert built.kept == {"acme"}
         assert w.used(built.graph) == ["here"]
+
+
+def test_a_workspace_that_clients_without_envoy_may_call_and_that_is_not_there_is_told() -> None:
+    services = w.manifest("Gateway", "services", {"proxyless": {"workspaces": ["acmee", "acme"]}})
+    built = w.build(*w.FLEET, services, w.workspace(), w.model())
+    [found] = built.diagnostics
+    assert not found.is_error
+    assert found.code == "unknown-workspace"
+    assert found.object == "Gateway services"
+    assert found.hint is not None
+    assert "acme" in found.hint
+    assert built.graph.edges["services"].gateway.spec.proxyless is not None

@@ -19,7 +19,7 @@ from xds_server.policy import (
 
 from .draft import check_draft
 from .endpoint import Backend
-from .fleet import Fleet, build_fleet
+from .fleet import Fleet, build_fleet, check_gateways
 from .graph import Graph, Tenant
 from .ground import Ground, Grounds
 from .hold import NOTHING, Hold, hold_fleet
@@ -119,6 +119,8 @@ class Builder:
                 tenants[name], grounds[name] = tenant, own
         for draft in loaded.broken:
             faulty += check_draft(draft, sources, fleet)
+        if not fleet_kept:
+            faulty += check_gateways(fleet, tenants)
         found += [_widen(each, strays) for each in _mistakes(faulty, loaded, fleet_kept)]
         self._forget(sources.keys())
         self._graph, self._grounds = Graph(fleet.places, fleet.edges, fleet.authorities, tenants), grounds

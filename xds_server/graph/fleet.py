@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from xds_server.policy import BUILT_IN_LOCATIONS, Gateway, Issuer, Loaded, Location
 
 from .graph import Authority, Certificate, Edge
 from .place import Flavor, Place
+from .reference import Dangling, unknown_callee
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,16 @@ def build_fleet(loaded: Loaded) -> Fleet:
         edges={gateway.name: Edge(gateway, _read_certificates(loaded, gateway)) for gateway in gateways},
         authorities={issuer.name: Authority(issuer, loaded.jwks(issuer)) for issuer in issuers},
     )
+
+
+def check_gateways(fleet: Fleet, tenants: Iterable[str]) -> Iterator[Dangling]:
+    """The workspaces that gateways let clients without Envoy call, and that are not there."""
+    known = list(tenants)
+    for edge in fleet.edges.values():
+        proxyless = edge.gateway.spec.proxyless
+        for index, name in enumerate(proxyless.workspaces if proxyless is not None else ()):
+            if name not in known:
+                yield unknown_callee(edge.gateway, ("spec", "proxyless", "workspaces", index), name, known)
 
 
 def _build_places(declared: Iterable[Location]) -> Mapping[str, Place]:

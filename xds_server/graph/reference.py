@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from xds_server.policy import Diagnostic, Draft, Manifest
+from xds_server.policy import Diagnostic, Draft, Manifest, Severity
 
 from .fault import fault, suggest
 from .place import Place
@@ -47,6 +47,14 @@ def unknown_workspace(subject: Manifest | Draft, name: str) -> Dangling:
     path = ("metadata", "workspace")
     message = f"there is no workspace `{name}`"
     return _aim(fault(subject, "unknown-workspace", path, message, hint), ("Workspace", None, name))
+
+
+def unknown_callee(subject: Manifest, path: Path, name: str, known: Iterable[str]) -> Dangling:
+    """A workspace that a gateway's clients may call, and that is not there: a warning, it takes nothing away."""
+    hint = suggest(name, known, "declare it as a Workspace")
+    message = f"there is no workspace `{name}`"
+    found = fault(subject, "unknown-workspace", path, message, hint, severity=Severity.WARNING)
+    return _aim(found, ("Workspace", None, name))
 
 
 def unknown_issuer(subject: Manifest | Draft, path: Path, name: str, known: Iterable[str]) -> Dangling:
