@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from prometheus_client import Counter
 
 from xds_server.protocol import Node
+from xds_server.server.node_description import date
 
 _ROWS: Final = 20_000
 """Pairs of cluster and locality kept of a node; a fleet's largest has fewer."""
@@ -161,14 +161,10 @@ def _tell(entry: _Node) -> dict[str, Any]:
         "gateway": entry.node.cluster,
         "region": entry.node.region,
         "connected": entry.streams > 0,
-        "reported": None if entry.reported is None else _iso(entry.reported),
+        "reported": None if entry.reported is None else date(entry.reported),
         "left_out": entry.left_out,
         "loads": [
-            place._asdict() | {"at": _iso(row.at), "last": row.last._asdict(), "total": row.total._asdict()}
+            place._asdict() | {"at": date(row.at), "last": row.last._asdict(), "total": row.total._asdict()}
             for place, row in sorted(entry.rows.items())
         ],
     }
-
-
-def _iso(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
