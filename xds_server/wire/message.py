@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from enum import IntEnum
 from functools import cache
+from threading import Lock
 from typing import Any
 
 from google.protobuf import any_pb2, duration_pb2, empty_pb2, struct_pb2, timestamp_pb2, wrappers_pb2
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message
@@ -67,9 +69,17 @@ ROOTS = (
 )
 
 
-@cache
+_building = Lock()
+
+
 def descriptor_pool() -> DescriptorPool:
     """The pool that holds every message reachable from ``ROOTS``; for JSON in and out of ``Any``."""
+    with _building:  # two threads that come first together would make two
+        return _build()
+
+
+@cache
+def _build() -> DescriptorPool:
     # One file without a package holds them all: a package is modelled as a message around its members, which
     # gives the same full names and lets packages refer to each other freely, as generated files may not.
     file = FileDescriptorProto(name="fairlead/envoy.proto", syntax="proto3")
@@ -94,7 +104,17 @@ def descriptor_pool() -> DescriptorPool:
         pool.AddSerializedFile(well_known.serialized_pb)
         file.dependency.append(well_known.name)
     pool.AddSerializedFile(file.SerializeToString())
+    # All classes now: protobuf makes one when it first meets it, and two threads may meet it together.
+    for name in (*(each.name for each in _WELL_KNOWN_FILES), file.name):
+        for descriptor in pool.FindFileByName(name).message_types_by_name.values():
+            _make_classes(descriptor)
     return pool
+
+
+def _make_classes(descriptor: Descriptor) -> None:
+    GetMessageClass(descriptor)
+    for nested in descriptor.nested_types:
+        _make_classes(nested)
 
 
 @cache
