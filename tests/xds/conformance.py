@@ -56,7 +56,8 @@ class Conformance:
             self._outcomes.setdefault(test, "passed")
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        if session.config.option.collectonly:
+        ended = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+        if session.config.option.collectonly or not ended:
             return
         for test in self._partial:
             if self._outcomes.get(test) == "passed":
