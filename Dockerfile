@@ -11,7 +11,7 @@ RUN if [ -d /src/wheelhouse ]; then export PIP_NO_INDEX=1 PIP_FIND_LINKS=/src/wh
 
 FROM ${PYTHON_IMAGE}
 COPY --from=build /opt/fairlead /opt/fairlead
-# The development issuer's key is kept here; a volume made for this folder starts with its owner and mode.
+# The development issuer's key and the last good state are kept here; a volume made for this folder starts with its owner and mode.
 RUN install -d -m 700 -o 65532 -g 65532 /var/lib/fairlead
 ENV PATH=/opt/fairlead/bin:$PATH PYTHONUNBUFFERED=1 FAIRLEAD_STATE=/var/lib/fairlead
 USER 65532:65532

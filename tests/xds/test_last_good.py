@@ -136,9 +136,8 @@ def test_H9_a_spoilt_file_is_set_aside_and_the_rest_is_used(fleet: SteadyFleet) 
     before = fleet.counters()
     with fleet.traffic():
         restart(fleet, after_death=spoil)
-        told = fleet.problems()
-        assert "workspace.beta.jsonl: it is cut short or changed" in told["archive"]
-        assert "workspace acme" in told
+        assert "as it last was" in fleet.problems()["workspace acme"]
+    assert "it is cut short or changed, so it is not used" in fleet.serving.log
     assert fleet.counters() == before
     assert list(fleet.serving.state.glob("last-good/*/workspace.beta.jsonl.set-aside-*"))
     restart(fleet)

@@ -43,6 +43,8 @@ class Archive:
         self._records: dict[str | None, Record] = {}
         self._seen: dict[str | None, tuple[Ground, Ground | None]] = {}
         self.breath = Breath()
+        self.faults: tuple[Fault, ...] = ()
+        """What could not be used of what was on disk, as long as that matters."""
 
     @property
     def path(self) -> Path:
@@ -73,7 +75,8 @@ class Archive:
             else:
                 base = record.fleet.load(LoadCache()) if record.fleet is not None else None
                 workspaces[record.owner] = Remains(loaded, base)
-        return Recalled(fleet, workspaces, tuple(faults), tuple(caches))
+        self.faults = tuple(faults)
+        return Recalled(fleet, workspaces, self.faults, tuple(caches))
 
     def keep(self, grounds: Grounds, broken: frozenset[str] = frozenset()) -> int:
         """Bring the disk up to date, file by file, and return how many were written.
@@ -110,6 +113,7 @@ class Archive:
             raise failure
         if written or changed:
             self._folder.sync()
+        self.faults = tuple(each for each in self.faults if not each.past)
         return written
 
     def _keep_one(self, owner: str | None, ground: Ground, fleet: Ground | None, now: str) -> bool:

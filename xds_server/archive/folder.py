@@ -29,11 +29,15 @@ _OTHERS_MAY_WRITE: Final = 0o022
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What could not be used of the archive: which path, why, and what to do about it."""
+    """What could not be used of the archive: which path, why, and what to do about it.
+
+    `past` says that it is out of the way: what is written next is of use again.
+    """
 
     path: Path
     reason: str
     remedy: str
+    past: bool = False
 
     def __str__(self) -> str:
         return f"{self.path}: {self.reason}; {self.remedy}"
@@ -155,7 +159,8 @@ def _set_aside(path: Path, error: FormError) -> Fault:
         path.rename(aside)
     except OSError as failure:
         remedy = f"it cannot be set aside either ({failure.strerror}); delete it"
-    return Fault(path, f"{error}, so it is not used", remedy)
+        return Fault(path, f"{error}, so it is not used", remedy)
+    return Fault(path, f"{error}, so it is not used", remedy, past=True)
 
 
 def _drop(path: Path) -> None:

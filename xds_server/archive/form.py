@@ -96,7 +96,7 @@ def _read(line: bytes) -> dict[str, Any]:
     try:
         value = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise FormError("it is not what was written there") from error
+        raise FormError("it is cut short or changed") from error
     if not isinstance(value, dict):
-        raise FormError("it is not what was written there")
+        raise FormError("it is cut short or changed")
     return value

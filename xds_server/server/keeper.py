@@ -60,6 +60,7 @@ class Keeper:
             self._tell(f"{error.filename or self._archive.path}: {error.strerror or error}")
             return False
         self._tell(None)
+        self._readiness.note("archive", "; ".join(map(str, self._archive.faults)) or None)
         if written:
             log.debug("last good state written", files=written)
         return True
