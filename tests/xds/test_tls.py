@@ -121,6 +121,30 @@ async def test_B10_B7_who_is_struck_off_the_list_is_sent_nothing_more(party: Par
                 assert await third.status() == grpc.StatusCode.PERMISSION_DENIED
 
 
+async def test_B10_B5_who_claims_the_id_of_another_gateways_node_learns_nothing_of_it(party: Party) -> None:
+    async with serving(tls=party.tls()) as plane:
+
+        async def publish(generation: int, *names: str) -> None:
+            listeners = [cluster(name, "", t.LISTENER) for name in names]
+            await plane.publish(catalogue(generation, *listeners, gateways=("edge", "core")))
+
+        await publish(1, "a")
+        async with client_of(party, plane, "edge", node="n") as client:
+            await client.say(t.LISTENER)
+            await client.hear()
+            await client.ack(t.LISTENER)
+            await publish(2, "a", "x", "y")
+            await client.hear()
+            await client.nack(t.LISTENER, "x is bad")
+            assert names(await client.hear()) == ["y"]
+        await until(lambda: plane.nodes.connected() == 0)
+        await publish(3, "a")
+        for gateway, left in (("core", []), ("edge", ["x", "y"])):
+            async with client_of(party, plane, gateway, node="n", gateway=gateway) as client:
+                await client.say(t.LISTENER)
+                assert list((await client.hear()).removed_resources) == left
+
+
 async def test_B10_no_service_answers_without_a_certificate_or_with_a_strangers(party: Party) -> None:
     async with serving(tls=party.tls()) as plane:
         await plane.publish(catalogue(1, cluster("a")))

@@ -214,10 +214,14 @@ class Session:
 
     def _meet_others(self, node: Node) -> None:
         """Keep order with the node's other streams, and take on what its last one left."""
-        self.stream.inherit = partial(self._services.estates.claim, node.id)
-        self._services.estates.enter(node.id, self.stream)
+        self.stream.inherit = partial(self._services.estates.claim, self._who(node))
+        self._services.estates.enter(self._who(node), self.stream)
         if self._default_type:
-            self.stream.join(self._services.companies.of(node.id))
+            self.stream.join(self._services.companies.of(self._who(node)))
+
+    def _who(self, node: Node) -> str:
+        """Name a node by its id and certificate: whoever claims the id of another's shares nothing with it."""
+        return node.id if self._peer is None else f"{node.id} ({self._peer})"
 
     def audience_in(self, catalogue: Catalogue) -> Audience:
         """As `Reader.audience_in`."""
@@ -258,7 +262,7 @@ class Session:
     def _leave(self) -> None:
         self.stream.leave()
         if self.node is not None:
-            self._services.estates.end(self.node.id, self.stream)
+            self._services.estates.end(self._who(self.node), self.stream)
             self._services.nodes.leave(self.node, self)
             log.info("node disconnected", variant=self.variant, **_words(self.node))
         if self._audience is not None:
