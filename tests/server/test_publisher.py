@@ -117,3 +117,31 @@ async def test_B7_a_node_whose_gateway_is_gone_stays_with_it_though_its_cluster_
     await publisher.publish(divided(2, gateways="edge", body="2"))
     assert reader.moves == []
     assert (reader.seen[-1][0].generation, listeners(reader)) == (2, ["inner"])
+
+
+def named(generation: int, name: str) -> Catalogue:
+    return Catalogue(generation, shared=layer([Resource.of(CLUSTER, name, b"body")]), gateways={"edge": {}})
+
+
+async def test_I4_a_view_knows_what_went_a_few_catalogues_ago() -> None:
+    publisher, reader = Publisher(Metrics()), Reader()
+    publisher.remember(named(0, "of the process before"))
+    for generation in range(1, 4):
+        await publisher.publish(named(generation, f"c{generation}"))
+    assert await publisher.attach(reader, EDGE)
+    await publisher.publish(named(4, "c1"))
+    first, last = reader.seen[0][0], reader.seen[-1][0]
+    assert last.gone(CLUSTER).keys() == {"of the process before", "c2", "c3"}
+    assert last.recall(CLUSTER, "c2") is not None
+    assert last.get(CLUSTER, "c2") is None
+    assert last.recall(CLUSTER, "never") is None
+    assert first.past == ()  # the past of what is past is not kept
+
+
+async def test_N9_what_is_remembered_of_the_past_is_bounded() -> None:
+    publisher, reader = Publisher(Metrics()), Reader()
+    await publisher.publish(named(0, "c0"))
+    assert await publisher.attach(reader, EDGE)
+    for generation in range(1, 100):
+        await publisher.publish(named(generation, f"c{generation}"))
+    assert reader.seen[-1][0].gone(CLUSTER).keys() == {f"c{each}" for each in range(91, 99)}

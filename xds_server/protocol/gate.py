@@ -18,3 +18,6 @@ class Gate(Protocol):
 
     def released(self, channel: Channel, now: float) -> frozenset[str]:
         """Return those of `channel.leaving` that may be taken from the client now."""
+
+    def leaves(self, cluster: str) -> bool:
+        """Say whether the client keeps this cluster for a while, though there is none of that name any more."""

@@ -8,7 +8,7 @@ from xds_server.protocol.channel import Channel
 from xds_server.protocol.gate import Gate
 from xds_server.protocol.message import Event, Request
 from xds_server.protocol.record import Flight
-from xds_server.protocol.types import CLUSTER, LISTENER, WILDCARD
+from xds_server.protocol.types import CLUSTER, ENDPOINT, LISTENER, WILDCARD
 from xds_server.snapshot import Resource, View
 from xds_server.snapshot.view import version_of
 
@@ -76,6 +76,9 @@ class SotwChannel(Channel):
         work, self.dirty = self.dirty, set()
         for name in work:
             resource = view.get(self.type_url, name) if self.subscription.wants(name) else None
+            if resource is None and name in self.asked and self.type_url == ENDPOINT and gate.leaves(name):
+                # Of a cluster that stays a while the client may be waiting for the endpoints.
+                resource = view.recall(ENDPOINT, name)
             if resource is None:
                 # Absence says nothing in these types: the client keeps what it has until it stops asking, and what
                 # that refers to has to stay.
@@ -97,6 +100,8 @@ class SotwChannel(Channel):
             self.dirty.clear()
             self.parked = False
             return None
+        if self.fresh and self._unsure and self.type_url == CLUSTER and self.subscription.wildcard:
+            self._keep(view)
         first = self.fresh or self.parked
         due = first
         ready: set[str] = set()
@@ -132,6 +137,16 @@ class SotwChannel(Channel):
             name for name, r in sent.items() if name not in kept and (self._differs(r) or self._mended(r))
         )
         return Flight(nonce, version_of(sent.values()), sent, (), changed, now)
+
+    def _keep(self, view: View) -> None:
+        """Have clusters that went not long ago leave like others, after the routes to them.
+
+        A client that comes back from before that does not say which clusters it has, and a set without them would take
+        them from it at once. To one that does not have them they do no harm.
+        """
+        for name, resource in view.gone(self.type_url).items():
+            self.held[name] = resource
+            self.leaving[name] = None
 
     def _unchanged_since_before(self, view: View) -> bool:
         """Say whether a client comes back with exactly what there is: then there is nothing to tell it."""

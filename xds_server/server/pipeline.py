@@ -48,6 +48,8 @@ class Update:
     built: Built
     load_seconds: float
     compile_seconds: float
+    before: Catalogue | None = None
+    """What the process before this one served last, in the first update: clients may still hold it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ class Pipeline:
         self._pause = pause
         self._recalled: Recalled | None = None
         self._served: Built | None = None
+        self._compiled = False
         self._stepping = asyncio.Lock()
 
     def refresh(self) -> Update:
@@ -95,6 +98,7 @@ class Pipeline:
         loaded = load(text.files, text.attachments, self._cache, unreadable=text.problems)
         read = perf_counter()
         self._resume(loaded)
+        earlier = self._compile_earlier()
         before = self._builder.graph
         try:
             built = self._builder.build(loaded)
@@ -103,11 +107,22 @@ class Pipeline:
                 self._rewind()
                 built = self._builder.build(loaded, hold)
             catalogue = self._compiler.compile(built.graph)
+            self._compiled = True
         except BaseException:
             self._rewind()
             raise
         self._served = built
-        return Update(catalogue, built, read - started, perf_counter() - read)
+        return Update(catalogue, built, read - started, perf_counter() - read, earlier)
+
+    def _compile_earlier(self) -> Catalogue | None:
+        """Make the catalogue of what is on disk, before there is another."""
+        if self._compiled or self._served is None:
+            return None
+        try:
+            return self._compiler.compile(self._served.graph)
+        except Exception:  # what is not served need not compile
+            log.exception("what was last good, on disk, cannot be compiled")
+            return None
 
     def fall_back(self) -> Update | None:
         """What was last good when the process before this one ended; None if there is nothing."""
@@ -223,6 +238,8 @@ class Pipeline:
 
     @staticmethod
     async def _publish(update: Update, outlet: _Outlet) -> None:
+        if update.before is not None:
+            outlet.plane.publisher.remember(update.before)
         await outlet.plane.publish(update.catalogue)
         if outlet.keeper is not None:
             outlet.keeper.note(update.built)

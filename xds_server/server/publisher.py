@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from time import perf_counter
-from typing import Protocol
+from time import monotonic, perf_counter
+from typing import Final, Protocol
 
 import structlog
 
@@ -47,6 +47,11 @@ def _warn_of_strangers(waiting: Iterable[Audience], catalogue: Catalogue) -> Non
             )
 
 
+_REMEMBERED: Final = 8
+_MEMORY_SECONDS: Final = 600.0
+"""How many earlier catalogues are remembered, and for how long: a client that comes back may hold what they had."""
+
+
 class Publisher:
     """Holds the current catalogue, and shows each reader its audience's view of it.
 
@@ -56,14 +61,22 @@ class Publisher:
 
     def __init__(self, metrics: Metrics) -> None:
         self.catalogue: Catalogue | None = None
+        self._past: tuple[tuple[float, Catalogue], ...] = ()
+        """Earlier catalogues and when they were followed by another, the newest first."""
         self._groups: dict[Audience, _Group] = {}
         self._writing = asyncio.Lock()
         self._metrics = metrics
+
+    def remember(self, catalogue: Catalogue) -> None:
+        """Take note of what clients may still hold: a catalogue that is not served, or no longer."""
+        self._past = ((monotonic(), catalogue), *self._past)[:_REMEMBERED]
 
     async def publish(self, catalogue: Catalogue) -> None:
         """Make a catalogue the current one. An audience whose view fails to compile keeps the one it has."""
         async with self._writing:
             started = perf_counter()
+            if self.catalogue is not None:
+                self.remember(self.catalogue)
             fresh = {}
             tried = {audience: group.view for audience, group in self._groups.items()}
             divided = self.catalogue is not None and catalogue.divides_like(self.catalogue)
@@ -119,6 +132,7 @@ class Publisher:
             view = catalogue.view(audience, before)
             if view is None:
                 return None
+            view.past = tuple(self._views_before(catalogue, audience))
             return view, None if before is None else diff(before, view)
 
         try:
@@ -130,6 +144,14 @@ class Publisher:
         if before is not None and audience.gateway not in catalogue.gateways:
             log.warning("gateway is gone; its nodes keep their listeners", gateway=audience.gateway)
         return found
+
+    def _views_before(self, catalogue: Catalogue, audience: Audience) -> Iterator[View]:
+        forgotten = monotonic() - _MEMORY_SECONDS
+        for since, each in self._past:
+            view = each.view(audience) if since > forgotten and each is not catalogue else None
+            if view is not None:
+                view.past = ()  # a chain of all views there ever were would never end
+                yield view
 
     def _show(self, group: _Group, view: View, change: Diff | None) -> None:
         group.view = view

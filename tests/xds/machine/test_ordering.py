@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.xds.machine.conversation import C, Conversation, Delta, E, L, P, R, S, Sotw, X, res, said
+from tests.xds.machine.conversation import C, Conversation, Delta, E, L, P, R, S, Sotw, X, res, said, view
 from xds_server.protocol import Response
 from xds_server.snapshot import Resource
 
@@ -278,6 +278,36 @@ def test_reconnect_a_cluster_gone_meanwhile_stays_until_the_routes_are_told() ->
     assert client.poll(after=100) == []
     client.ack(R)
     assert said(client.poll(after=6)) == [("Cluster", [], ["c1"])]
+
+
+def test_I4_I5_a_sotw_client_that_comes_back_keeps_what_went_meanwhile_until_its_routes_are_told() -> None:
+    """It does not say which clusters it holds, and a full set without one would take it away at once."""
+    client = Sotw(cluster_grace=5.0)
+    before = view(res(C, "c1"), res(E, "c1"), route("c1"))
+    now = view(res(C, "c2"), res(E, "c2"), route("c2"), generation=2)
+    now.past = (before,)
+    client.stream.on_view(now)
+    (clusters,) = client.ask(C, version=before.version(C))
+    assert [(r.name, r.body) for r in clusters.resources] == [("c1", b"1"), ("c2", b"1")]
+    (endpoints,) = client.ask(E, "c1", "c2", version=before.version(E))
+    assert [r.name for r in endpoints.resources] == ["c1", "c2"]
+    assert client.ask(R, "r", version=before.version(R)) == []
+    client.ack(E, "c1", "c2")
+    (routes,) = client.ack(C)
+    assert (routes.type_url, routes.resources[0].body) == (R, b"->c2")
+    assert client.poll(after=100) == []
+    client.ack(R, "r")
+    (clusters,) = client.poll(after=5)
+    assert [r.name for r in clusters.resources] == ["c2"]
+
+
+def test_F1_a_new_sotw_client_is_not_sent_what_went() -> None:
+    client = Sotw(cluster_grace=5.0)
+    now = view(res(C, "c2"))
+    now.past = (view(res(C, "c1"), res(E, "c1")),)
+    client.stream.on_view(now)
+    assert said(client.ask(C)) == [("Cluster", ["c2"], [])]
+    assert client.ask(E, "c1") == []
 
 
 def test_I7_reconnect_a_cluster_gone_meanwhile_goes_though_the_client_has_all_the_rest() -> None:
