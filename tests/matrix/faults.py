@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.manifest import put
-from tests.e2e.wire import ask, bearer
+from tests.e2e.wire import Wire, bearer
 from tests.envoy_process import wait_until
 from tests.matrix.combination import Combination
 from tests.matrix.stand import Stand, build, paths
+from tests.matrix.world import HOST
 from tests.xds.trace_order import faults
 
 SPOILT = {
@@ -67,6 +68,7 @@ def suffer(combination: Combination, root: Path) -> Trials:
         stand.envoy.wait_ready()
         stand.settle()
         trials.empty_stalls = stand.stalls()
+        trials.empty_statuses = [_ask(stand, name, _MODELS[0]) for name in stand.world.ports]
         stand.save(stand.world.write_workspaces)
         wait_until(lambda: all(_served(stand, "run", each) for each in _MODELS), "all models are served")
         with stand.traffic as traffic:
@@ -105,11 +107,18 @@ def _try(stand: Stand, told: Path, kind: str, name: str, more: str) -> Refused:
 
 
 def _served(stand: Stand, listener: str, path: str) -> bool:
-    """Whether a model answers over a listener."""
+    """Whether a model answers over a listener, which may not be there yet."""
     try:
-        return ask(stand.world.ports[listener], path, headers=bearer(stand.world.token)).status == 200
+        return _ask(stand, listener, path) == 200
     except (OSError, EOFError):
         return False
+
+
+def _ask(stand: Stand, listener: str, path: str) -> int:
+    """The status of an answer."""
+    tls, name = (stand.world.certificates.client(), HOST) if listener == "secure" else (None, None)
+    with Wire(stand.world.ports[listener], tls, name) as wire:
+        return wire.ask(path, headers=bearer(stand.world.token)).status
 
 
 def _refusals(stand: Stand) -> dict[str, dict[str, Any]]:

@@ -107,7 +107,8 @@ def _three_generations(stand: Stand, traffic: Traffic) -> None:
 
 def _kill_during_a_change(stand: Stand, traffic: Traffic) -> None:
     """The server dies when the first response of a change has gone by, and comes back."""
-    streams, since = stand.recorder.open_streams, len(stand.recorder.trace)
+    stand.wait_kept("name: r2")
+    since = len(stand.recorder.trace)
     stand.call(stand.recorder.hold_acks)
     stand.world.write_model("acme", "busy", r3=1, r4=1)
     stand.wait_record(lambda each: each.kind == "response", since, "the change has begun")
@@ -115,30 +116,29 @@ def _kill_during_a_change(stand: Stand, traffic: Traffic) -> None:
     stand.call(lambda: stand.recorder.hold_acks(False))
     traffic.flow()
     stand.serving.start()
-    stand.settle(streams=streams)
+    stand.settle()
     _wait_served(stand, traffic, "r3", "r4")
 
 
 def _restart_with_another(stand: Stand, traffic: Traffic) -> None:
-    streams = stand.recorder.open_streams
+    stand.wait_kept("name: r4")
     stand.serving.kill()
     stand.world.write_model("acme", "busy", r5=1)
     traffic.flow()
     stand.serving.start()
-    stand.settle(streams=streams)
+    stand.settle()
     _wait_served(stand, traffic, "r5")
 
 
 def _storm(stand: Stand, traffic: Traffic, journey: Journey) -> None:
     """Streams are cut as soon as they are there, and a change falls into it."""
-    streams = stand.recorder.open_streams
     for at in range(_STORM):
         wait_until(lambda: stand.recorder.open_streams, "Envoy has come back")
         if at == _STORM // 2:
             stand.world.write_model("acme", "busy", r6=1)
         stand.call(stand.recorder.cut)
         journey.cuts += 1
-    stand.settle(streams=streams)
+    stand.settle()
     _wait_served(stand, traffic, "r6")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -38,6 +39,8 @@ class Stand:
     serving: Serving
     recorder: Recorder
     envoy: EnvoyProcess
+    state: Path
+    """Where the server keeps its last good state."""
 
     @property
     def traffic(self) -> Traffic:
@@ -72,6 +75,13 @@ class Stand:
         assert before is not None
         change()
         self.settle(before)
+
+    def wait_kept(self, words: str) -> None:
+        """Wait until the last good state on disk has these words in it."""
+        wait_until(
+            lambda: any(words in each.read_text() for each in self.state.rglob("*.jsonl")),
+            f"{words} is on disk",
+        )
 
     def calm(self) -> None:
         """Wait until nothing waits to be taken away."""
@@ -119,12 +129,16 @@ def build(
         world.write_fleet()
         if not empty:
             world.write_workspaces()
-        serving = running.enter_context(Serving(world.folder, root / "serve.log", program))
+        command = program or [str(Path(sys.executable).with_name("fairlead")), "serve"]
+        state = root / "state"
+        serving = running.enter_context(
+            Serving(world.folder, root / "serve.log", [*command, "--state", str(state)])
+        )
         recorder = running.enter_context(recording(serving.xds_port))
         bootstrap = combination.bootstrap("envoy", GATEWAY, REGION, recorder.port)
         envoy = EnvoyProcess(bootstrap, root / "envoy", binary=combination.binary)
         running.callback(envoy.stop)
-        yield Stand(world, serving, recorder, envoy)
+        yield Stand(world, serving, recorder, envoy, state)
 
 
 def paths(*models: str) -> list[str]:
