@@ -37,7 +37,7 @@ JWT_METADATA = "envoy.filters.http.jwt_authn"
 ENDPOINT_METADATA = "fairlead"
 
 # Dynamic metadata: the path's workspace, where conditions can't cut it out of the path themselves.
-PATH_METADATA = "fairlead"
+PATH_METADATA = "fairlead.normalised_path"
 PATH_WORKSPACE = "workspace"
 
 # Filter state: the path for the access log.
