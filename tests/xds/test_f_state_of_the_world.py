@@ -129,27 +129,28 @@ async def test_F7_G4_a_name_that_is_there_for_the_fleet_and_for_a_gateway_comes_
     assert bodies(await client.hear()) == ["a 2", "b 2"]
 
 
+@pytest.mark.parametrize(("type_url", "asked"), [(C, ()), (P, ()), (E, ("a",)), (R, ("a",))])
 async def test_F8_a_version_changes_with_the_content_that_the_node_sees_and_only_then(
-    connect: Connect, publish: Publish
+    connect: Connect, publish: Publish, type_url: str, asked: tuple[str, ...]
 ) -> None:
     def gateways(body: str) -> dict:
-        return {"edge": {}, "other": layer([res(C, "theirs", body)])}
+        return {"edge": {}, "other": layer([res(type_url, "theirs", body)])}
 
-    await publish(res(C, "a"), res(L, "l"), gateways=gateways("1"))
+    await publish(res(type_url, "a"), res(L, "l"), gateways=gateways("1"))
     client = connect("sotw")
-    first = (await hold(client, C)).version_info
+    first = (await hold(client, type_url, *asked)).version_info
     await hold(client, L)
-    await publish(res(L, "l", " 2"), res(C, "a"), gateways=gateways("2"))
+    await publish(res(L, "l", " 2"), res(type_url, "a"), gateways=gateways("2"))
     assert (await client.hear()).type_url == L
     await client.ack(L)
-    assert await heard(client) == []
+    assert await heard(client, C if type_url == P else P) == []
     again = connect("sotw")
-    assert (await hold(again, C)).version_info == first
-    await publish(res(C, "a", " 2"), res(L, "l", " 2"), gateways=gateways("2"))
+    assert (await hold(again, type_url, *asked)).version_info == first
+    await publish(res(type_url, "a", " 2"), res(L, "l", " 2"), gateways=gateways("2"))
     changed = (await client.hear()).version_info
     assert changed != first
-    await client.ack(C)
-    await publish(res(C, "a"), res(L, "l", " 2"), gateways=gateways("2"))
+    await client.ack(type_url, *asked)
+    await publish(res(type_url, "a"), res(L, "l", " 2"), gateways=gateways("2"))
     assert (await client.hear()).version_info == first
 
 
