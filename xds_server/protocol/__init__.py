@@ -15,12 +15,13 @@ from xds_server.protocol.channel import Channel
 from xds_server.protocol.company import Companies, Company
 from xds_server.protocol.estate import Estates
 from xds_server.protocol.message import Accepted, Event, Node, Refused, Request, Response
-from xds_server.protocol.ordering import Ordering, Timing
+from xds_server.protocol.ordering import Ordering
 from xds_server.protocol.record import Flight, Mark
 from xds_server.protocol.refusal import Refusal
 from xds_server.protocol.standing import Standing, State
 from xds_server.protocol.stream import Stream
 from xds_server.protocol.subscription import Subscription
+from xds_server.protocol.timing import Timing
 from xds_server.protocol.variant import DeltaStream, SotwStream
 
 __all__ = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Set
+from collections.abc import Collection, Iterable, Set
 from typing import Protocol
 from weakref import WeakValueDictionary
 
@@ -25,10 +25,16 @@ class Company:
     A node that has each type from its own service has a stream per type, and one per route configuration
     and set of endpoints; order has to hold between them. On an aggregated stream the company is its own.
 
+    `several`: it is the company of such streams. Envoy then acknowledges clusters at once; on an aggregated
+    stream it does so when they are warm.
+
     No member waits for another that has gone: `leave` has the others look again.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, several: bool = False) -> None:
+        self.several = several
+        self._expected: dict[str, set[Member]] = {}
+        """By name of endpoints, those who wait for them to be acknowledged."""
         self._channels: dict[str, dict[Channel, Member]] = {}
         self._waiting: set[Member] = set()
         """Those with something that waits for other types: blocked, or leaving."""
@@ -44,6 +50,8 @@ class Company:
     def leave(self, member: Member, channels: Collection[Channel]) -> None:
         """Forget a member and its channels."""
         self._waiting.discard(member)
+        for members in self._expected.values():
+            members.discard(member)
         for channel in channels:
             self._channels.get(channel.type_url, {}).pop(channel, None)
         self.tell(member, clusters=True)
@@ -65,6 +73,18 @@ class Company:
                 each.recheck()
             each.wake()
 
+    def expect(self, endpoints: str, member: Member) -> None:
+        """Have a member told when these endpoints are acknowledged."""
+        self._expected.setdefault(endpoints, set()).add(member)
+
+    def arrive(self, endpoints: Iterable[str]) -> None:
+        """Tell those who wait for these endpoints."""
+        if self._expected:
+            for name in endpoints:
+                for member in self._expected.pop(name, ()):
+                    member.recheck()
+                    member.wake()
+
     def ask(self, type_url: str, names: Set[str], by: Member) -> None:
         """Have these names sent, on whichever streams they are asked for, even if unchanged."""
         for channel, member in self._channels.get(type_url, {}).items():
@@ -83,7 +103,7 @@ class Companies:
 
     def of(self, node_id: str) -> Company:
         """Return a node's company, which the caller keeps as long as it is a member."""
-        return self._nodes.setdefault(node_id, Company())
+        return self._nodes.setdefault(node_id, Company(several=True))
 
     def __len__(self) -> int:
         return len(self._nodes)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import inf
 from typing import Final
 
 from xds_server.protocol.channel import Channel
 from xds_server.protocol.company import Company
+from xds_server.protocol.timing import Timing
 from xds_server.protocol.types import (
     CLUSTER,
     ENDPOINT,
@@ -19,7 +19,7 @@ from xds_server.protocol.types import (
     SCOPE,
     SECRET,
 )
-from xds_server.snapshot import Resource
+from xds_server.snapshot import Resource, View
 
 _REMOVED_AFTER: Final[Mapping[str, tuple[str, ...]]] = {
     ROUTE: (LISTENER, SCOPE),
@@ -29,23 +29,13 @@ _REMOVED_AFTER: Final[Mapping[str, tuple[str, ...]]] = {
 """Types whose removals wait until the client has settled what refers to them; clusters have another rule."""
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """Waits, in seconds."""
-
-    cluster_ack: float = 15.0
-    """How long a route may wait for the acknowledgement of its clusters. Envoy holds it back until the
-    clusters
-    are warm, 15 s at most."""
-    cluster_grace: float = 5.0
-    """How long a cluster stays after the last acknowledged reference to it went."""
-
-
 class Ordering:
     """Decides what waits, from the state of all types on all streams of a node.
 
     - What refers to a cluster (`Resource.needs`) is sent when the client has acknowledged the cluster. Routes
       are not warmed: one that comes early answers 503.
+    - Where each type has streams of its own, Envoy acknowledges a cluster at once, and uses it when it has the
+      endpoints: what refers to it waits until these are acknowledged, too.
     - A cluster is taken away when nothing that refers to it is held, in flight or refused any more, and a
       grace period after.
     - Other removals wait until the types that refer to theirs are quiet.
@@ -55,6 +45,10 @@ class Ordering:
     """
 
     def __init__(self, own: Mapping[str, Channel], company: Company, timing: Timing) -> None:
+        self.view: View | None = None
+        """What there is, for the stream that asks."""
+        self.expected: set[str] = set()
+        """Endpoints that something waits for: the stream is to look again when they are acknowledged."""
         self._own = own
         self._company = company
         self._timing = timing
@@ -85,7 +79,24 @@ class Ordering:
             refused |= replaces and any(
                 name in each.refusals and not _on_its_way(each, name) for name in missing
             )
-        return inf if refused else None
+        if refused:
+            return inf
+        return since if self._lacks_endpoints(resource, since, now) else None
+
+    def _lacks_endpoints(self, resource: Resource, since: float, now: float) -> bool:
+        """Say whether to wait for endpoints, and which."""
+        view, endpoints = self.view, self._company.of(ENDPOINT)
+        clusters = self._company.of(CLUSTER)
+        if not (self._company.several and view and endpoints and clusters):
+            return False
+        if now >= self._patience_for_endpoints(since):
+            return False
+        for name in resource.needs:
+            wanted = view.get(ENDPOINT, name) is not None and any(each.keeps(name) for each in clusters)
+            if wanted and not any(each.keeps(name) for each in endpoints):
+                self.expected.add(name)
+                return True
+        return False
 
     def _silent(self, clusters: Channel, now: float) -> bool:
         return clusters.flight is not None and now >= clusters.flight.at + self._timing.cluster_ack
@@ -146,7 +157,15 @@ class Ordering:
         return max(since, sent) + self._timing.cluster_ack
 
     def _patiences(self, since: float) -> list[float]:
-        return [self._patience(since, clusters) for clusters in self._company.of(CLUSTER)]
+        found = [self._patience(since, clusters) for clusters in self._company.of(CLUSTER)]
+        if self._company.several:
+            found.append(self._patience_for_endpoints(since))
+        return found
+
+    def _patience_for_endpoints(self, since: float) -> float:
+        accepted = [each.last_accepted.at for each in self._company.of(CLUSTER) if each.last_accepted]
+        begins = min(max([since, *accepted]), since + self._timing.cluster_ack)
+        return begins + self._timing.endpoints_ack
 
     def next_deadline(self, now: float) -> float | None:
         """Return when, after `now`, something that waits will have waited long enough, if ever."""

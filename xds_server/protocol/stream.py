@@ -8,9 +8,10 @@ from typing import Generic, TypeVar
 
 from xds_server.protocol.channel import Channel
 from xds_server.protocol.company import Company
-from xds_server.protocol.message import Event, Request, Response
-from xds_server.protocol.ordering import Ordering, Timing
+from xds_server.protocol.message import Accepted, Event, Request, Response
+from xds_server.protocol.ordering import Ordering
 from xds_server.protocol.standing import Standing, names, standing
+from xds_server.protocol.timing import Timing
 from xds_server.protocol.types import CLUSTER, ENDPOINT, ORDER, REFERRERS
 from xds_server.snapshot import Diff, View, diff
 
@@ -93,6 +94,8 @@ class Stream(ABC, Generic[AnyChannel]):
         if clusters:
             self.recheck()
         self._company.tell(self, clusters=clusters)
+        if isinstance(event, Accepted) and event.type_url == ENDPOINT:
+            self._company.arrive(channel.held)
         return event
 
     @abstractmethod
@@ -142,6 +145,7 @@ class Stream(ABC, Generic[AnyChannel]):
             if channel.flight is None:
                 idle.append(channel)
                 news = news or channel.fresh or bool(channel.dirty)
+        self._ordering.view = self.view
         self._ordering.expire(now)
         response = self._respond(idle, self.view, now)
         if response is None and news:
@@ -150,6 +154,8 @@ class Stream(ABC, Generic[AnyChannel]):
         for channel in self.channels.values():
             waits = waits or bool(channel.blocked or channel.leaving)
         self._company.wait(self, waits=waits)
+        while self._ordering.expected:
+            self._company.expect(self._ordering.expected.pop(), self)
         if news or response is not None:
             self._company.tell(self, clusters=False)
         if response is None:

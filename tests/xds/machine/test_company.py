@@ -25,7 +25,7 @@ class Envoy:
     def __init__(self, make: type[Client], company: Company | None = None, **options: float) -> None:
         self.make = make
         self.options = options
-        self.company = company or Company()
+        self.company = company or Company(several=True)
         self.streams: dict[str, Client] = {}
         self.types: dict[str, tuple[str, tuple[str, ...]]] = {}
         self.due: set[str] = set()
@@ -127,6 +127,37 @@ def test_I10_a_route_does_not_wait_longer_than_the_client_may_warm_its_clusters(
     envoy.see(res(C, "c1"), res(C, "c2"), route("r", "c2"))
     assert envoy.turn(after=14.9) == []
     assert [r.type_url for r in envoy.turn(after=0.2)] == [R]
+
+
+@VARIANTS
+def test_I10_I2_a_route_waits_for_the_endpoints_too_for_envoy_acknowledges_the_cluster_before_it_has_them(
+    make: type[Client],
+) -> None:
+    envoy = booted(make, res(C, "c1"), res(E, "c1"), route("r", "c1"))
+    everything = [res(C, "c1"), res(C, "c2"), res(E, "c1"), res(E, "c2"), route("r", "c2")]
+    assert [r.type_url for r in envoy.see(*everything)] == [C]
+    assert envoy.ack("clusters") == []
+    assert [r.type_url for r in envoy.open("new endpoints", E, "c2")] == [E]
+    assert [r.type_url for r in envoy.ack("new endpoints")] == [R]
+
+
+@VARIANTS
+def test_I10_I7_the_wait_for_endpoints_that_are_never_asked_for_is_bounded(make: type[Client]) -> None:
+    options = {"cluster_ack": 15.0, "endpoints_ack": 5.0}
+    envoy = booted(make, res(C, "c1"), res(E, "c1"), route("r", "c1"), **options)
+    everything = [res(C, "c1"), res(C, "c2"), res(E, "c1"), res(E, "c2"), route("r", "c2")]
+    envoy.see(*everything)
+    envoy.turn(after=10)
+    assert envoy.ack("clusters") == []
+    assert envoy.turn(after=4.9) == []
+    assert [r.type_url for r in envoy.turn(after=0.2)] == [R]
+
+
+@VARIANTS
+def test_I10_a_route_does_not_wait_for_endpoints_that_do_not_exist_or_are_there(make: type[Client]) -> None:
+    envoy = booted(make, res(C, "c1"), res(E, "c1"), route("r", "c1"))
+    envoy.see(res(C, "c1"), res(C, "dns"), res(E, "c1"), route("r", "c1", "dns"))
+    assert [r.type_url for r in envoy.ack("clusters")] == [R]
 
 
 @VARIANTS
