@@ -197,6 +197,20 @@ def test_a_spoilt_file_is_set_aside_with_a_reason_and_a_remedy(
     assert again.archive.faults == ()
 
 
+@pytest.mark.parametrize("complete", [True, False])
+def test_an_empty_file_after_a_restart_concerns_those_who_were_in_it_or_everyone(
+    tmp_path: Path, complete: bool
+) -> None:
+    plane = Plane(tmp_path)
+    plane.keep(plane.build(GOOD))
+    if not complete:
+        (plane.archive.path / "workspace.beta.jsonl").write_text("")
+    built = Plane(tmp_path).build({**GOOD, "acme": ""})
+    assert built.kept == ({"acme"} if complete else {"acme", "beta"})
+    assert built.fleet_kept is not complete
+    assert set(built.graph.tenants) == ({"acme", "beta"} if complete else {"acme"})
+
+
 def test_without_its_fleet_a_workspace_stands_on_todays(tmp_path: Path) -> None:
     plane = Plane(tmp_path)
     good = plane.build(GOOD)

@@ -65,6 +65,7 @@ def test_H8_H9_H10_everything_is_served_though_the_folder_is_missing_and_again_w
     with fleet.traffic():
         restart(fleet, after_death=lambda: fleet.folder.rename(away))
         assert "cannot be read" in fleet.problems()["policies"]
+        assert "as everything last was (the fleet: 20" in fleet.problems()["served"]
         assert fleet.counters() == before
         away.rename(fleet.folder)
         wait_until(lambda: fleet.problems() == {}, "the folder is back")

@@ -70,9 +70,10 @@ def _find_clusters(before: Graph, after: Graph) -> Vanished:
         if now is tenant:
             continue
         current = now.endpoints if now is not None else ()
-        same = {id(each) for each in tenant.endpoints}.intersection(map(id, current))
-        old = {name for each in tenant.endpoints if id(each) not in same for name in _clusters(each)}
-        gone |= old - {name for each in current if id(each) not in same for name in _clusters(each)}
+        old, new = ({id(each): each for each in endpoints} for endpoints in (tenant.endpoints, current))
+        changed = {name for key in old.keys() - new.keys() for name in _clusters(old[key])}
+        if changed:
+            gone |= changed - {name for key in new.keys() - old.keys() for name in _clusters(new[key])}
     if not gone:
         return Vanished()
     models = {"/".join(name.split("/")[:3]) for name in gone}

@@ -210,7 +210,7 @@ class Pipeline:
                 if found is None:
                     return
                 update = found
-                log.warning("served is what was last good, from disk")
+                outlet.reporter.tell_fall_back()
             else:
                 outlet.reporter.tell(update.built, update.load_seconds, update.compile_seconds)
                 outlet.reporter.tell_held(self._guard.held)

@@ -58,9 +58,16 @@ class Reporter:
             return
         log.error("cannot read or compile the policies; what is served stays as it is", exc_info=error)
 
+    def tell_fall_back(self) -> None:
+        """Tell that what is served comes from disk, all of it."""
+        states = f"as everything last was (the fleet: {self._saved(None)}), since {_now()}"
+        self._readiness.note("served", f"{states}: the policies cannot be read")
+        log.warning("served is what was last good, from disk", fleet=self._saved(None))
+
     def tell(self, built: Built, load_seconds: float, compile_seconds: float) -> None:
         """Tell how long it took, what is wrong, and what is therefore served as it was."""
         self._failure = None
+        self._readiness.note("served", None)
         self._metrics.load_seconds.observe(load_seconds)
         self._metrics.compile_seconds.observe(compile_seconds)
         found, errors = built.diagnostics, built.errors

@@ -1,0 +1,33 @@
+"""`fairlead release`, and the options of `fairlead serve` that go with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from .conftest import Run, free_port
+
+
+def test_without_a_control_plane_it_says_so(fairlead: Run) -> None:
+    done = fairlead("release", "--admin", f"127.0.0.1:{free_port()}")
+    assert done.returncode == 1
+    assert "does not answer" in done.stderr
+    assert "--admin" in done.stderr
+
+
+@pytest.mark.parametrize("share", ["0", "1.5", "-1", "half", "nan"])
+def test_a_share_is_a_part_of_the_whole(fairlead: Run, tmp_path: Path, share: str) -> None:
+    done = fairlead("serve", tmp_path, "--guard", share)
+    assert done.returncode == 64
+    assert "--guard" in done.stderr
+
+
+@pytest.mark.parametrize("options", [(), ("--no-state",)])
+def test_a_folder_that_never_was_is_wrong_usage(
+    fairlead: Run, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    ports = ("--xds", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+    done = fairlead("serve", tmp_path / "nowhere", *ports, *options)
+    assert done.returncode == 64
+    assert "does not exist" in done.stderr
