@@ -39,6 +39,7 @@ def see(catalogue: Catalogue, transport: Transport = "ads", gateway: str = "edge
     return view
 
 
+@cache
 def list_sources(resource: Resource) -> list[Any]:
     message = parse(resource.type_url.rpartition("/")[2], resource.body)
     return [each for each in walk(message) if each.DESCRIPTOR.full_name == _SOURCE]

@@ -113,6 +113,16 @@ def test_an_https_backend_is_reached_if_its_certificate_holds(stack: Stack, port
     assert answer.json()["line"] == "GET /v1?x=%20 HTTP/1.1"
 
 
+@pytest.mark.parametrize(
+    ("model", "upstream"), [("half-encrypted", "secure"), ("half-in-the-clear", "frankfurt")]
+)
+def test_each_backend_of_a_revision_is_spoken_to_as_it_says(
+    stack: Stack, port: int, model: str, upstream: str
+) -> None:
+    answer = ask(port, f"/acme/models/{model}", headers=bearer(stack.acme))
+    assert (answer.status, answer.json()["upstream"]) == (200, upstream)
+
+
 @pytest.mark.parametrize("model", ["distrusted", "misnamed"])
 def test_an_https_backend_is_not_reached_if_its_certificate_does_not_hold(
     stack: Stack, port: int, model: str

@@ -184,6 +184,16 @@ def _acme(upstreams: Upstreams, certificates: Certificates) -> list[Manifest]:
         "named": revision("v1", backend(PARIS, f"localhost:{paris.port}")),
         "encrypted": revision("v1", backend(PARIS, f"https://{host}:{port}", tls=trusted)),
         "encrypted-named": revision("v1", backend(PARIS, f"https://localhost:{port}", tls=trusted)),
+        "half-encrypted": revision(
+            "v1",
+            backend(PARIS, f"https://{host}:{port}", tls=trusted),
+            backend(FRANKFURT, frankfurt.address, standby=True),
+        ),
+        "half-in-the-clear": revision(
+            "v1",
+            backend(PARIS, frankfurt.address),
+            backend(FRANKFURT, f"https://{host}:{port}", tls=trusted, standby=True),
+        ),
         "distrusted": revision("v1", backend(PARIS, f"https://{host}:{port}", tls=distrusted)),
         "misnamed": revision("v1", backend(PARIS, f"https://{host}:{port}", tls=misnamed)),
     }
