@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
 
 # Needs more Envoys than one: `make test-matrix`.
 collect_ignore = ["matrix"]
 
 pytest_plugins = ["tests.xds.conformance"]
+
+# `pytest tests/xds/machine/test_model.py --hypothesis-profile=deep`: random conversations for a long time.
+settings.register_profile("deep", max_examples=3_000, stateful_step_count=60, deadline=None, print_blob=True)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,193 +1,300 @@
-"""A client made of sets: what it asks for, what it holds, and the rules it sees kept."""
+"""A client made of sets, which does what Envoy does: what it asks for, what it holds, what it answers and when."""
 
 from __future__ import annotations
 
-from collections import deque
+from collections.abc import Collection
+from typing import Final
 
-from tests.xds.machine.conversation import C, E, L, R
-from xds_server.protocol import DeltaStream, Request, Response, SotwStream, Timing
-from xds_server.protocol.types import WILDCARD
+from tests.xds.machine.conversation import C, E, L, P, R, S, X
+from tests.xds.machine.model_fleet import REFERENCES, TYPES, refuses
+from tests.xds.machine.model_half import Half
+from tests.xds.machine.model_ledger import EACH_ALONE
+from tests.xds.machine.model_wire import Network
+from xds_server.protocol import Request, Response, Timing
+from xds_server.protocol.types import REFERRERS, WILDCARD
 from xds_server.snapshot import Resource, View
 
-TYPES = (C, E, L, R)
-GRACE = 5.0
+WARMING: Final = 15.0
+GRACE: Final = 5.0
+REFERRED: Final = (E, S, X, R)
 
 
 class ModelClient:
-    """Applies a response when it answers it, as Envoy does; keeps what arrived and is not answered in `inbox`."""
+    """One node. `envoy`: it asks for what its resources refer to, and warms clusters; otherwise it asks for
+    whatever it is told to. `outspoken`: its refusals name the guilty. `star`: it says `*`.
+    """
 
-    def __init__(self, kind: type[DeltaStream] | type[SotwStream]) -> None:
-        self.delta = kind is DeltaStream
-        self.kind = kind
-        self.streams = 0
+    def __init__(
+        self, *, delta: bool, envoy: bool, per_type: bool = False, outspoken: bool = True, star: bool = False
+    ) -> None:
+        self.delta, self.envoy, self.per_type, self.outspoken = delta, envoy, per_type, outspoken
         self.now = 0.0
-        self.held: dict[str, dict[str, Resource]] = {type_url: {} for type_url in TYPES}
-        self.named: dict[str, set[str]] = {E: set(), R: set()}
-        self.make_before_break = True
-        """Whether each route held must have its clusters; not after a cluster was refused or a wait ran out."""
-        self.connect()
+        self.view: View | None = None
+        self.network = Network(delta=delta, per_type=per_type, timing=Timing(WARMING, GRACE))
+        self.halves = {type_url: Half(type_url, star=star) for type_url in TYPES}
+        self.warming: dict[str, set[tuple[str, str]]] = {}
+        self.cold: dict[str, Resource] = {}
+        """Clusters with their new content, which wait for what is in `warming`."""
+        self.warm_by = 0.0
+        self.suspects: set[str] = set()
+        """Clusters that may be missing because a response with them was refused, or because a new stream, in
+        state of the world, did not know of them."""
+        self.excused = False
+        """Make-before-break cannot hold now: time passed while something was on its way, or routes are asked
+        for before clusters."""
+        self.deferred = False
+        """Clusters are asked for on a new stream only when those that are warming are warm."""
+        self.connect(TYPES, seen=True)
+        if envoy:
+            self.halves[C].wildcard = True
+            self.begin(self.halves[C])
 
-    def connect(self) -> None:
-        """Open a stream, and ask for everything on it as after a loss of the one before."""
-        self.streams += 1
-        view = self.stream.view if self.streams > 1 else None
-        self.stream = self.kind(nonce_prefix=f"{self.streams}-", timing=Timing(cluster_grace=GRACE))
-        if view is not None:
-            self.stream.on_view(view)
-        self.inbox: dict[str, deque[Response]] = {type_url: deque() for type_url in TYPES}
-        self.nonces: set[str] = set()
-        self.last_nonce: dict[str, str] = {}
-        self.version: dict[str, str] = {}
-        self.asked: dict[str, set[str]] = {type_url: set() for type_url in TYPES}
-        self.doubt: dict[str, set[str]] = {type_url: set() for type_url in TYPES}
-        """Names in a response that was refused: the server may say of them again what it did not manage to say."""
-        for type_url in TYPES:
-            names = tuple(sorted(self.named.get(type_url, ())))
-            held = {name: r.version for name, r in self.held[type_url].items()} if self.delta else {}
-            if type_url in (E, R):
-                held = {name: version for name, version in held.items() if name in names}
-            self.asked[type_url] |= set(names) - held.keys()
+    def connect(
+        self, types: Collection[str], *, seen: bool, noticed: bool = True, restarted: bool = False
+    ) -> None:
+        """Open streams for these types after the loss of those before.
+
+        `seen`: the server has its first view by then. `noticed`: and knows that the earlier ones ended.
+        `restarted`: it is another server.
+        """
+        types = self.network.connect(types, self.view if seen else None, restarted=restarted)
+        if noticed:
+            self.network.notice()
+        lost = [half for type_url in types if (half := self.halves[type_url]).open]
+        for half in lost:
+            half.lose_stream(delta=self.delta, forgotten=restarted or not noticed)
+        if C in types:
+            self.deferred = bool(self.warming)
+            # Who asks for routes before clusters is answered at once.
+            self.excused |= self.deferred or self.per_type
+        for half in lost:
+            if not (half.type_url == C and self.deferred):
+                self.begin(half)
+
+    def begin(self, half: Half) -> None:
+        """Ask for the first time on this stream, with what is left from the last one."""
+        names = sorted(half.names)
+        if half.type_url in WILDCARD:
+            if not half.wildcard and not names:
+                return
+            if half.wildcard and (names or half.star):
+                names.append("*")
+        half.open, half.named_before = True, bool(names)
+        if self.delta:
+            held = {name: version for name, version in half.known.items() if half.wants(name)}
+            request = Request(half.type_url, subscribe=tuple(names), initial_versions=held, error=half.error)
+        else:
+            request = Request(half.type_url, names=tuple(names), version=half.version, error=half.error)
+        self.network.wires[half.type_url].up.append(request)
+
+    def flush(self, half: Half) -> None:
+        """Say what there is to say, unless the type is paused: an answer and changes of mind in one request."""
+        held_back = half.type_url == C and bool(self.warming or self.deferred)
+        if half.paused or held_back or not half.open:
+            return
+        if not (half.answering or half.added or half.dropped or half.restless):
+            return
+        error = half.error if half.answering else None
+        if self.delta:
             request = Request(
-                type_url,
-                names=() if self.delta else names,
-                subscribe=names if self.delta else (),
-                initial_versions=held,
+                half.type_url,
+                nonce=half.nonce if half.answering else "",
+                error=error,
+                subscribe=tuple(sorted(half.added)),
+                unsubscribe=tuple(sorted(half.dropped)),
             )
-            self.say(request)
+        else:
+            names = sorted(half.names)
+            half.named_before |= bool(names)
+            if half.wildcard and (half.named_before or half.star):
+                names.append("*")
+                half.named_before = True
+            request = Request(
+                half.type_url, nonce=half.nonce, error=error, names=tuple(names), version=half.version
+            )
+        half.answering = half.restless = False
+        half.added.clear()
+        half.dropped.clear()
+        self.network.wires[half.type_url].up.append(request)
 
-    def say(self, request: Request) -> None:
-        self.stream.on_request(request, self.now)
-        self.poll()
+    def ask(self, type_url: str, names: set[str], *, wildcard: bool | None = None) -> None:
+        """Want these names from now on, and everything (or no longer)."""
+        half = self.halves[type_url]
+        added, dropped = names - half.names, half.names - names
+        if wildcard is not None and wildcard != half.wildcard:
+            (added if wildcard else dropped).add("*")
+            half.wildcard = wildcard
+        half.names = set(names)
+        half.told &= half.names
+        if not half.open:
+            self.begin_or_wait(half)
+            return
+        half.added = (half.added | added) - dropped
+        half.dropped = (half.dropped | dropped) - added
+        half.restless |= bool(added or dropped)
+        if self.delta:
+            self.prune(half, {name for name in half.live.keys() | half.known.keys() if not half.wants(name)})
+        self.flush(half)
+
+    def begin_or_wait(self, half: Half) -> None:
+        if (half.names or half.wildcard) and not (half.type_url == C and self.deferred):
+            self.begin(half)
+
+    def prune(self, half: Half, names: set[str]) -> None:
+        for name in names:
+            half.live.pop(name, None)
+            half.known.pop(name, None)
+
+    def reach(self, turn: int = 0) -> None:
+        """The server takes the next request, of any stream."""
+        wire = self.network.upward(turn)
+        if wire is None:
+            return
+        type_url = wire.reach(self.now)
+        if not self.delta:
+            # A state-of-the-world client can't know whether the end of a name was seen; this one is told.
+            page, half = self.network.ledger.pages[type_url], self.halves[type_url]
+            self.prune(half, {name for name in half.live if not page.wants(name)})
 
     def poll(self) -> None:
-        responses = self.stream.poll(self.now)
-        for response in responses:
-            self.check(response)
-            self.inbox[response.type_url].append(response)
+        self.network.poll(self.now)
 
-    def check(self, response: Response) -> None:
-        """What holds of every response, whatever happened before."""
-        names = [resource.name for resource in response.resources]
-        assert response.nonce not in self.nonces
-        self.nonces.add(response.nonce)
-        assert len(set(names)) == len(names)
-        assert not set(names) & set(response.removed)
-        assert all(resource.type_url == response.type_url for resource in response.resources)
-        assert not self.inbox[response.type_url], "two in flight"
-        wanted = self.named.get(response.type_url)
-        assert wanted is None or set(names) <= wanted
-        assert self.delta or not response.removed
-        full = not self.delta and response.type_url in WILDCARD
-        if not full:
-            self.check_news(response)
-        self.asked[response.type_url] -= {*names, *response.removed}
-        if response.type_url == C:
-            held = self.held[C]
-            # Once a cluster was refused, the server can't know what the client made of it.
-            sure = self.make_before_break
-            changed = {r.name for r in response.resources if held.get(r.name) != r or not sure}
-            self.asked[E] |= changed & self.named[E]
-
-    def check_news(self, response: Response) -> None:
-        """Nothing is sent that the client has, unless it asked or its cluster changed."""
-        held = self.held[response.type_url]
-        allowed = self.asked[response.type_url] | self.doubt[response.type_url]
-        for resource in response.resources:
-            assert held.get(resource.name) != resource or resource.name in allowed
-        for name in response.removed:
-            assert name in held or name in allowed
-
-    def subscribe(self, type_url: str, names: set[str]) -> None:
-        """Ask for these names from now on. In state of the world a stale request is void, so it is not made."""
-        if not self.delta and self.inbox[type_url]:
+    def hear(self, turn: int = 0, *, rides: bool = False) -> None:
+        """Take the next response. `rides`: an older error goes with the answer, in state of the world."""
+        wire = self.network.downward(turn)
+        if wire is None:
             return
-        added, dropped = names - self.named[type_url], self.named[type_url] - names
-        self.named[type_url] = names
-        for name in dropped:
-            self.held[type_url].pop(name, None)
-        self.asked[type_url] = (self.asked[type_url] | added) - dropped
-        if self.delta:
-            self.say(Request(type_url, subscribe=tuple(added), unsubscribe=tuple(dropped)))
-        elif added or dropped:
-            self.say(
-                Request(
-                    type_url,
-                    names=tuple(names),
-                    nonce=self.last_nonce.get(type_url, ""),
-                    version=self.version.get(type_url, ""),
-                )
-            )
-
-    def answer(self, type_url: str, error: str | None = None) -> None:
-        """Apply and acknowledge the response that waits, or refuse it."""
-        if not self.inbox[type_url]:
-            return
-        response = self.inbox[type_url].popleft()
-        self.last_nonce[type_url] = response.nonce
-        if error is None:
-            self.apply(response)
-            self.version[type_url] = response.version
-            self.doubt[type_url] -= {*(r.name for r in response.resources), *response.removed}
-        else:
-            self.doubt[type_url] |= {*(r.name for r in response.resources), *response.removed}
-            self.make_before_break &= type_url != C
-            self.apply_half(response, error)
-        self.say(
-            Request(
-                type_url,
-                nonce=response.nonce,
-                error=error,
-                names=() if self.delta else tuple(self.named.get(type_url, ())),
-                version=self.version.get(type_url, ""),
-            )
-        )
+        response = wire.down.popleft()
+        half = self.halves[response.type_url]
+        half.nonce, half.answering = response.nonce, True
+        before = half.error
+        half.error = self.take(half, response)
+        if half.error is None:
+            half.version = response.version
+            if rides and not self.delta and before is not None:
+                half.error = before
+        self.warm(response)
+        self.refer()
+        self.flush(half)
         self.check_references()
 
-    def apply(self, response: Response) -> None:
-        held = self.held[response.type_url]
-        if not self.delta and response.type_url in WILDCARD:
-            held.clear()
-        wanted = self.named.get(response.type_url)
-        for resource in response.resources:
-            if wanted is None or resource.name in wanted:
-                held[resource.name] = resource
+    def take(self, half: Half, response: Response) -> str | None:
+        """Apply a response, or as much of it as Envoy would; returns the error, if it is refused."""
+        sent = {r.name: r for r in response.resources if half.wants(r.name)}
+        guilty = sorted(name for name, r in sent.items() if refuses(r))
+        full = not self.delta and half.type_url in WILDCARD
+        each_alone = half.type_url in EACH_ALONE
+        if not guilty or each_alone:
+            for name in half.live.keys() - sent.keys() if full else response.removed:
+                self.lose(half, name)
+        for name in sorted(sent):
+            if name in guilty:
+                if each_alone:
+                    continue
+                break
+            if not (guilty and full and not each_alone):
+                half.inherited.discard(name)
+                self.use(half, sent[name])
+        if guilty:
+            if half.type_url == C:
+                self.suspects |= sent.keys() | set(response.removed)
+            return ", ".join(f"<{name}> is bad" for name in guilty) if self.outspoken else "something is bad"
+        half.known |= {name: r.version for name, r in sent.items()}
         for name in response.removed:
-            held.pop(name, None)
+            half.known.pop(name, None)
+        half.strays -= {*sent, *response.removed}
+        return None
 
-    def apply_half(self, response: Response, error: str) -> None:
-        """What Envoy does with a response that it refuses: removals, and in full sets what is good beside the bad."""
-        held = self.held[response.type_url]
-        for name in response.removed:
-            held.pop(name, None)
-        if not self.delta and response.type_url in WILDCARD:
-            sent = {resource.name: resource for resource in response.resources}
-            for name in held.keys() - sent.keys():
-                del held[name]
-            blamed = {name for name in sent if f" {name} " in error}
-            if blamed:
-                held.update({name: resource for name, resource in sent.items() if name not in blamed})
+    def lose(self, half: Half, name: str) -> None:
+        half.live.pop(name, None)
+        if half.type_url == C:
+            if name in half.inherited:
+                self.suspects.add(name)
+            self.cold.pop(name, None)
+            self.warming.pop(name, None)
 
-    def check_references(self) -> None:
-        if self.make_before_break:
-            for route in self.held[R].values():
-                assert set(route.needs) <= self.held[C].keys(), "a route without its cluster"
+    def use(self, half: Half, resource: Resource) -> None:
+        waits = set(REFERENCES.get((C, resource.name), ())) if half.type_url == C and self.envoy else set()
+        waits -= {(S, name) for name in self.halves[S].told}
+        if not waits or half.live.get(resource.name) == resource:
+            half.live[resource.name] = resource
+            return
+        self.cold[resource.name] = resource
+        self.warming[resource.name] = waits
+        self.warm_by = self.now + WARMING
+        self.halves[E].restless = not self.delta
 
-    def show(self, view: View) -> None:
-        self.stream.on_view(view)
-        self.poll()
+    def warm(self, response: Response) -> None:
+        """Endpoints and secrets came, or are known to be missing; an error ends the wait for them too."""
+        half = self.halves[response.type_url]
+        names = {*(r.name for r in response.resources), *response.removed}
+        half.told |= {name for name in names if half.wants(name)}
+        for waits in self.warming.values():
+            waits -= {
+                (type_url, name)
+                for type_url, name in waits
+                if type_url == half.type_url and (name in names or half.error)
+            }
+        self.finish({name for name, waits in self.warming.items() if not waits})
+
+    def finish(self, warm: set[str]) -> None:
+        clusters = self.halves[C]
+        for name in warm:
+            clusters.live[name] = self.cold.pop(name)
+            del self.warming[name]
+        if warm and not self.warming:
+            if self.deferred:
+                self.deferred = False
+                self.begin(clusters)
+            self.flush(clusters)
+
+    def refer(self) -> None:
+        """Ask for what the resources in use refer to; listeners come after the first clusters."""
+        if not self.envoy:
+            return
+        for type_url in (L, P):
+            half = self.halves[type_url]
+            if not half.wildcard and self.halves[C].version and not self.warming:
+                half.wildcard = True
+                self.begin(half)
+        wanted: dict[str, set[str]] = {type_url: set() for type_url in REFERRED}
+        for type_url in (C, L, P):
+            for name in self.halves[type_url].live.keys() | (self.cold.keys() if type_url == C else set()):
+                for kind, referred in REFERENCES.get((type_url, name), ()):
+                    wanted[kind].add(referred)
+        for type_url, names in wanted.items():
+            if names != self.halves[type_url].names:
+                self.ask(type_url, names)
+            self.flush(self.halves[type_url])
+
+    @property
+    def calm(self) -> bool:
+        """Nothing is on its way, unanswered or warming."""
+        busy = self.warming or any(half.answering or half.restless for half in self.halves.values())
+        return self.network.idle and not busy
 
     def wait(self, seconds: float) -> None:
+        self.excused |= not self.calm
+        self.network.notice()
         self.now += seconds
+        if self.warming and self.now >= self.warm_by:
+            self.finish(set(self.warming))
+            self.refer()
         self.poll()
 
-    def settle(self) -> None:
-        """Answer all there is until nothing more comes, waits included."""
-        for _ in range(100):
-            waiting = [type_url for type_url in TYPES if self.inbox[type_url]]
-            for type_url in waiting:
-                self.answer(type_url)
-            if not waiting:
-                if self.stream.deadline is None:
-                    return
-                self.wait(max(0.0, self.stream.deadline - self.now))
-        raise AssertionError("it never comes to rest")
+    def show(self, view: View) -> None:
+        self.view = view
+        self.network.show(view, self.now)
+
+    def check_references(self) -> None:
+        """No route (or other referrer) is in use without its clusters."""
+        clusters = self.halves[C].live
+        self.suspects -= clusters.keys()
+        if self.excused or not self.envoy:
+            return
+        for type_url in REFERRERS:
+            half = self.halves[type_url]
+            for name, resource in half.live.items():
+                missing = set(resource.needs) - clusters.keys() - self.suspects
+                if half.wants(name) and name not in half.inherited:
+                    assert not missing, f"{name} without {missing}"

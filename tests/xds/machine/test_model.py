@@ -1,141 +1,178 @@
-"""Random conversations against a model of the client: at rest it holds exactly what it should."""
+"""Random conversations against a model of the client: at rest it holds exactly what it should, and nothing was
+superfluous."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from tests.xds.machine.conversation import C, E, L, R, res
-from tests.xds.machine.model_client import TYPES, ModelClient
-from xds_server.protocol import DeltaStream, SotwStream
-from xds_server.snapshot import Resource, View, layer
+from tests.xds.machine import model_rest
+from tests.xds.machine.conversation import C
+from tests.xds.machine.model_client import ModelClient
+from tests.xds.machine.model_fleet import NAMES, TYPES, Contents, repaired, view
+from xds_server.protocol.types import WILDCARD
 
-CLUSTERS = ["c1", "c2", "c3"]
-ROUTES = ["r1", "r2"]
-BODIES = st.sampled_from("123")
-SOME = st.sets(st.sampled_from(CLUSTERS))
-
-
-@st.composite
-def states(draw: st.DrawFn) -> list[Resource]:
-    """A consistent set: each route's clusters are there."""
-    clusters = sorted(draw(SOME))
-    found = [res(C, name, draw(BODIES)) for name in clusters]
-    found += [res(E, name, draw(BODIES)) for name in clusters if draw(st.booleans())]
-    found += [res(L, name, draw(BODIES)) for name in sorted(draw(st.sets(st.sampled_from(["l1", "l2"]))))]
-    for name in sorted(draw(st.sets(st.sampled_from(ROUTES)))):
-        needs = tuple(sorted(draw(st.sets(st.sampled_from(clusters))))) if clusters else ()
-        found.append(res(R, name, f"{draw(BODIES)}{needs}", needs=needs))
-    return found
+TYPE = st.sampled_from(TYPES)
+KEYS = [(type_url, name) for type_url, names in NAMES.items() for name in names]
+TURNS = st.lists(st.integers(0, 6), min_size=1, max_size=4)
+CLUSTERS = st.frozensets(st.sampled_from(NAMES[C]))
+EDITS = st.lists(
+    st.tuples(st.sampled_from(KEYS), st.sampled_from(["1", "2", "3", "bad1", "bad2", None]), CLUSTERS),
+    min_size=1,
+    max_size=4,
+)
 
 
 class Conversations(RuleBasedStateMachine):
-    kind: Any
+    """One node, its network and the server, in the order of events that Hypothesis chooses."""
 
-    @initialize(first=states())
-    def begin(self, first: list[Resource]) -> None:
+    delta: bool
+    envoy: bool
+    per_type = False
+    client: ModelClient
+
+    @initialize(outspoken=st.booleans(), star=st.booleans(), full=st.booleans())
+    def begin(self, outspoken: bool, star: bool, full: bool) -> None:
+        self.client = ModelClient(
+            delta=self.delta, envoy=self.envoy, per_type=self.per_type, outspoken=outspoken, star=star
+        )
         self.generation = 0
-        self.client = ModelClient(self.kind)
-        self.change(first)
+        self.contents: Contents = {}
+        if full:
+            self.contents = {key: ("0", frozenset(NAMES[C])) for key in KEYS}
+            self.publish()
 
-    @rule(state=states())
-    def change(self, state: list[Resource]) -> None:
+    def publish(self) -> None:
         self.generation += 1
-        self.client.show(View(self.generation, (layer(state),)))
+        self.client.show(view(self.contents, self.generation))
 
-    @rule(names=SOME)
-    def subscribe_endpoints(self, names: set[str]) -> None:
-        self.client.subscribe(E, set(names))
+    @rule(edits=EDITS)
+    def change(self, edits: list[tuple[tuple[str, str], str | None, frozenset[str]]]) -> None:
+        for key, body, needs in edits:
+            self.contents.pop(key, None)
+            if body is not None:
+                self.contents[key] = (body, needs)
+        self.publish()
 
-    @rule(names=st.sets(st.sampled_from(ROUTES)))
-    def subscribe_routes(self, names: set[str]) -> None:
-        self.client.subscribe(R, set(names))
+    @rule(turns=TURNS)
+    def requests_reach_the_server(self, turns: list[int]) -> None:
+        for turn in turns:
+            self.client.reach(turn)
+        self.client.poll()
 
-    @rule(type_url=st.sampled_from(TYPES))
-    def acknowledge(self, type_url: str) -> None:
-        self.client.answer(type_url)
+    @rule(turns=TURNS, rides=st.booleans())
+    def responses_reach_the_client(self, turns: list[int], rides: bool) -> None:
+        for turn in turns:
+            self.client.hear(turn, rides=rides)
 
-    @rule(type_url=st.sampled_from(TYPES), blame=st.sampled_from(["", "c1", "l1", "r1"]))
-    def refuse(self, type_url: str, blame: str) -> None:
-        self.client.answer(type_url, f"error {blame} is bad")
+    @rule(turns=TURNS)
+    def the_network_is_fast(self, turns: list[int]) -> None:
+        for turn in turns:
+            self.client.reach(turn)
+            self.client.poll()
+            self.client.hear(turn)
 
-    @rule(seconds=st.sampled_from([0.1, 1.0, 4.0]))
+    @rule(type_url=TYPE, paused=st.booleans())
+    def pause(self, type_url: str, paused: bool) -> None:
+        half = self.client.halves[type_url]
+        half.paused = paused
+        self.client.flush(half)
+
+    @rule(seconds=st.sampled_from([0.1, 2.0, 6.0, 16.0]))
     def wait(self, seconds: float) -> None:
         self.client.wait(seconds)
-        if any(seconds_left(self.client)):
-            self.client.make_before_break = False
+
+    @rule(
+        types=st.one_of(st.just(TYPES), st.sets(TYPE, min_size=1)), seen=st.booleans(), noticed=st.booleans()
+    )
+    def reconnect(self, types: Collection[str], seen: bool, noticed: bool) -> None:
+        self.client.connect(types, seen=seen, noticed=noticed)
+
+    @rule(seen=st.booleans())
+    def restart(self, seen: bool) -> None:
+        self.client.connect(TYPES, seen=seen, restarted=True)
 
     @rule()
-    def settle_all(self) -> None:
-        self.client.settle()
-
-    @invariant()
-    def bounded(self) -> None:
-        if hasattr(self, "client"):
-            for channel in self.client.stream.channels.values():
-                assert len(channel.dirty) <= 5
+    def settle(self) -> None:
+        model_rest.settle(self.client)
 
     def teardown(self) -> None:
         if not hasattr(self, "client"):
             return
-        client = self.client
-        client.settle()
-        # What was refused is repaired: the same names with content that nobody saw.
-        view = client.stream.view
-        assert view is not None
-        repaired = [
-            Resource.of(r.type_url, r.name, b"repaired " + r.body, needs=r.needs)
-            for type_url in TYPES
-            for r in view.resources(type_url)
-        ]
-        self.change(repaired)
-        client.settle()
-        if not client.delta:
-            # A route that is gone keeps its clusters as long as it is asked for; Envoy stops asking with its scope.
-            there = {r.name for r in repaired if r.type_url == R}
-            client.subscribe(R, client.named[R] & there)
-            client.settle()
-        for type_url in TYPES:
-            wanted = client.named.get(type_url)
-            expected = {
-                r.name: r for r in repaired if r.type_url == type_url and (wanted is None or r.name in wanted)
-            }
-            held = client.held[type_url]
-            if not client.delta and wanted is not None:
-                # Absence says nothing here: the client may keep what is gone, never something else.
-                held = {name: r for name, r in held.items() if name in expected}
-            assert held == expected
-        assert client.stream.in_step
-        assert client.stream.poll(client.now + 1000) == []
+        self.publish()
+        model_rest.settle(self.client)
+        model_rest.check_rest(self.client)
+        self.contents = repaired(self.contents)
+        self.publish()
+        model_rest.settle(self.client)
+        model_rest.check_rest(self.client)
 
 
-def seconds_left(client: ModelClient) -> list[bool]:
-    """Whether a route was let through because its wait for the clusters ran out."""
-    flight = client.stream.channels[C].flight
-    return [flight is not None and client.now - flight.at >= 15]
+class EnvoyConversations(Conversations):
+    """A client that asks for what its resources refer to, and answers for clusters when they are warm."""
+
+    envoy = True
+
+    @rule(names=CLUSTERS)
+    def ask_for_clusters_on_demand(self, names: frozenset[str]) -> None:
+        self.client.ask(C, set(names))
 
 
-class DeltaConversations(Conversations):
-    kind = DeltaStream
+class FreeConversations(Conversations):
+    """A client that asks for whatever comes to its mind."""
 
-    @rule()
-    def reconnect(self) -> None:
-        # What a refused response left behind is forgotten with the stream; see the tests of D10.
-        if not any(channel.refusals for channel in self.client.stream.channels.values()):
-            self.client.connect()
+    envoy = False
+
+    @rule(type_url=TYPE, data=st.data())
+    def ask(self, type_url: str, data: Any) -> None:
+        half = self.client.halves[type_url]
+        names = data.draw(st.sets(st.sampled_from([*NAMES[type_url], "none of this name"])), label="names")
+        wildcard = data.draw(st.booleans(), label="wildcard") if type_url in WILDCARD else None
+        if not self.delta and not wildcard and half.wildcard and not half.named_before:
+            # Who asked for everything with an empty request has no way to ask for nothing.
+            wildcard = None
+        self.client.ask(type_url, names, wildcard=wildcard)
 
 
-class SotwConversations(Conversations):
-    kind = SotwStream
+class DeltaEnvoy(EnvoyConversations):
+    delta = True
 
 
-_SETTINGS = settings(
-    max_examples=100, stateful_step_count=25, deadline=None, derandomize=True, report_multiple_bugs=False
-)
-TestDelta = DeltaConversations.TestCase
-TestDelta.settings = _SETTINGS
-TestSotw = SotwConversations.TestCase
-TestSotw.settings = _SETTINGS
+class SotwEnvoy(EnvoyConversations):
+    delta = False
+
+
+class DeltaPerType(DeltaEnvoy):
+    per_type = True
+
+
+class SotwPerType(SotwEnvoy):
+    per_type = True
+
+
+class DeltaFree(FreeConversations):
+    delta = True
+
+
+class SotwFree(FreeConversations):
+    delta = False
+
+
+_CI = settings(max_examples=60, stateful_step_count=30, deadline=None, derandomize=True, database=None)
+_SETTINGS = settings.get_profile("deep") if settings.get_current_profile_name() == "deep" else _CI
+TestDeltaEnvoy = DeltaEnvoy.TestCase
+TestDeltaEnvoy.settings = _SETTINGS
+TestSotwEnvoy = SotwEnvoy.TestCase
+TestSotwEnvoy.settings = _SETTINGS
+TestDeltaPerType = DeltaPerType.TestCase
+TestDeltaPerType.settings = _SETTINGS
+TestSotwPerType = SotwPerType.TestCase
+TestSotwPerType.settings = _SETTINGS
+TestDeltaFree = DeltaFree.TestCase
+TestDeltaFree.settings = _SETTINGS
+TestSotwFree = SotwFree.TestCase
+TestSotwFree.settings = _SETTINGS

@@ -1,0 +1,42 @@
+"""What is kept of nodes that left is bounded, whatever they held."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.xds.machine.conversation import C, res, view
+from xds_server.protocol import DeltaStream, Node, Request, Stream
+from xds_server.server import nodes
+from xds_server.server.nodes import NodeStatus
+
+
+@dataclass(eq=False)
+class Member:
+    stream: Stream[Any]
+    variant: str = "delta"
+
+
+def test_H11_D9_the_details_of_nodes_that_left_are_kept_of_the_last_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(nodes, "_IN_FULL", 100)
+    status = NodeStatus()
+    for number in range(20):
+        stream = DeltaStream()
+        stream.on_view(view(*(res(C, f"c{each}") for each in range(30))))
+        stream.on_request(Request(C), 0.0)
+        (response,) = stream.poll(0.0)
+        stream.on_request(Request(C, nonce=response.nonce), 0.0)
+        node, member = Node(f"node-{number:02}"), Member(stream)
+        status.join(node, member)
+        status.leave(node, member)
+
+    told = {number: status.one(f"node-{number:02}") for number in range(20)}
+    clusters = {number: each["streams"][0]["types"]["Cluster"] for number, each in told.items() if each}
+    assert len(clusters) == 20
+    assert [number for number, each in clusters.items() if "resources" in each] == [17, 18, 19]
+    assert all(each["held"] == 30 for each in clusters.values())
+    assert [each["streams"][0]["types"]["Cluster"]["subscribed"] for each in status.all()] == ["*"] * 20
