@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter
+from time import monotonic
+
+from prometheus_client import Counter, Gauge
 
 from xds_server.server.admission import Seats, Turns
+from xds_server.server.pacing import Pacing, Turn
 
 
 class Door:
@@ -57,6 +60,38 @@ def test_H13_who_goes_while_waiting_is_passed_over() -> None:
     door.turns.done("c", 1.0)
     door.turns.done("c", 1.0)
     assert (door.turns.active, door.turns.waiting) == (0, 0)
+
+
+class Wake:
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self) -> None:
+        self.count += 1
+
+
+async def test_H13_each_type_of_a_client_that_comes_up_needs_a_turn_and_later_on_nothing_does() -> None:
+    pacing = Pacing(Turns(1, 3600.0), *(Gauge(name, name, registry=None) for name in ("active", "waiting")))
+    first, second = (Turn(pacing, Wake()) for _ in range(2))
+    assert first.has_come()
+    first.open(monotonic())
+    assert first.has_come()
+    first.end()
+    assert first.has_come()
+    assert second.has_come()
+    first.open(monotonic())
+    assert not first.has_come()
+    second.end()
+    assert first.has_come()
+    first.end()
+    assert second.has_come()
+    second.open(monotonic() + 3600)
+    assert second.has_come()
+    # Its place is taken by another, and it needs none.
+    third = Turn(pacing, Wake())
+    assert third.has_come()
+    second.open(monotonic() + 3600)
+    assert second.has_come()
 
 
 def test_A13_no_more_seats_than_the_limit() -> None:

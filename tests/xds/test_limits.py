@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from time import monotonic
 
 import grpc
 import pytest
 
 from tests.server.planes import C, boot, catalogue, cluster, get, local_channel, serving, until
 from tests.xds.raw_client import AGGREGATED, RawClient, names
+from xds_server.protocol import Timing
+from xds_server.protocol.types import RUNTIME
 from xds_server.server import ControlPlane, Limits
+from xds_server.server.pacing import Turn
 
 
 async def test_A13_one_stream_too_many_is_refused_and_the_others_go_on() -> None:
@@ -113,6 +117,62 @@ async def test_H13_a_client_that_takes_its_time_does_not_keep_others_out() -> No
         await slow.ack(C)
         await until(lambda: (plane.nodes.one("slow") or {}).get("synced"))
         for each in (slow, next_one):
+            await each.close()
+
+
+@pytest.mark.parametrize("variant", ["delta", "sotw"])
+async def test_H13_M13_a_client_that_comes_up_type_by_type_takes_a_turn_for_each(variant: str) -> None:
+    runtime = cluster("r", "", RUNTIME)
+    async with serving(limits=Limits(first_exchanges=1, first_exchange_seconds=3600)) as plane:
+        await plane.publish(catalogue(1, runtime, cluster("a")))
+        client, holder = (RawClient(plane.xds_port, variant, node=name) for name in ("c", "h"))
+        await client.say(RUNTIME, "r")
+        await client.hear()
+        await client.ack(RUNTIME, "r")
+        await until(lambda: _active(plane) == 0)
+        await holder.say(C)
+        await holder.hear()
+        await client.say(C)
+        await until(lambda: _queued(plane) == 1)
+        await holder.ack(C)
+        assert names(await client.hear()) == ["a"]
+        for each in (client, holder):
+            await each.close()
+
+
+async def test_H13_who_waits_for_a_turn_sleeps_though_something_else_is_due(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    limits = Limits(first_exchanges=1, first_exchange_seconds=3600)
+    async with serving(limits=limits, timing=Timing(cluster_grace=0.05)) as plane:
+        await plane.publish(catalogue(1, cluster("a"), cluster("b")))
+        client = RawClient(plane.xds_port, node="c")
+        await boot(client)
+        await until(lambda: _active(plane) == 0)
+        (session,) = plane._discovery._sessions
+        holder = RawClient(plane.xds_port, node="h")
+        await holder.say(C)
+        await holder.hear()
+        # A cluster is to be taken away a little later; before that the client asks for another type.
+        await plane.publish(catalogue(2, cluster("a")))
+        await client.say(RUNTIME, "r")
+        await until(lambda: _queued(plane) == 1)
+        await until(lambda: session.stream.deadline is None or session.stream.deadline < monotonic())
+        asked = 0
+
+        def has_come(turn: Turn) -> bool:
+            nonlocal asked
+            asked += 1
+            return not turn.waiting
+
+        monkeypatch.setattr(Turn, "has_come", has_come)
+        for _ in range(200):
+            await asyncio.sleep(0)
+        assert asked <= 1
+        monkeypatch.undo()
+        await holder.ack(C)
+        assert (await client.hear()).type_url == RUNTIME
+        for each in (client, holder):
             await each.close()
 
 

@@ -5,14 +5,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Hashable
 from time import monotonic
+from typing import Final
 
 from prometheus_client import Gauge
 
 from xds_server.server.admission import Turns
 
+_YOUNG: Final = 15.0
+"""Seconds after its first turn in which a client that asks for a further type is still coming up: for so long Envoy
+waits for the first answer of a type before it goes on without."""
+
 
 class Turn:
-    """One stream's part in its `Pacing`. `wake` is called when the turn comes, unless that is at once."""
+    """One stream's part in its `Pacing`. `wake` is called when the turn comes.
+
+    Clients come up type by type: Envoy is in step with its runtime before it asks for a cluster, and with its
+    clusters before it asks for a listener. So each type it opens while it comes up needs a turn again; later
+    on nothing does.
+    """
 
     def __init__(self, pacing: Pacing, wake: Callable[[], None]) -> None:
         self._pacing = pacing
@@ -20,9 +30,21 @@ class Turn:
         self._asked = False
         self._mine = False
         self._over = False
+        self._since: float | None = None
+        """When its first turn came."""
+
+    def open(self, now: float) -> None:
+        """Take note that the client asks for a further type."""
+        if self._over and self._since is not None and now < self._since + _YOUNG:
+            self._asked = self._mine = self._over = False
+
+    @property
+    def waiting(self) -> bool:
+        """Say whether the turn was asked for and has not come."""
+        return self._asked and not self._mine
 
     def has_come(self) -> bool:
-        """Say whether the stream may send; the first call asks for the turn. Stays true after the turn."""
+        """Say whether the stream may send, after having asked for its turn. Stays true after the turn."""
         if not self._asked:
             self._asked = True
             self._pacing.ask(self, self._come)
@@ -30,10 +52,12 @@ class Turn:
 
     def _come(self) -> None:
         self._mine = True
+        if self._since is None:
+            self._since = monotonic()
         self._wake()
 
     def end(self) -> None:
-        """Leave the place, or the wait, to others. What is sent from now on needs no turn."""
+        """Leave the place, or the wait, to others. What is sent from now on needs no turn, but see `open`."""
         if not self._over:
             self._over = True
             self._pacing.done(self)

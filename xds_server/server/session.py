@@ -127,7 +127,7 @@ class Session:
         reading.add_done_callback(lambda _: self._wake.set())
         try:
             while not (reading.done() or self._closing or self._fault):
-                if self.stream.view is not None and self._turn.has_come():
+                if self.stream.view is not None:
                     await self._send_due(sink)
                 await self._sleep()
             if self._fault is not None:
@@ -140,19 +140,19 @@ class Session:
             self._leave()
 
     async def _send_due(self, sink: Sink) -> None:
-        while not (self._closing or self._fault):
+        while self._turn.has_come() and not (self._closing or self._fault):
             # Requests that are there already are read before each response is made, so that it heeds them.
             await asyncio.sleep(0)
             response = self.stream.next(monotonic())
             if response is None:
+                if self.stream.in_step:
+                    self._turn.end()
                 break
             await self._send(response, sink)
-        if self.stream.in_step:
-            self._turn.end()
 
     async def _sleep(self) -> None:
         """Wait until there may be something to send."""
-        deadline = self.stream.deadline
+        deadline = None if self._turn.waiting else self.stream.deadline
         timer = None
         if deadline is not None:
             delay = max(0.0, deadline - monotonic())
@@ -176,6 +176,8 @@ class Session:
             if request.node is not None or self.node is None:
                 await self._meet(request.node)
             self._services.metrics.requests.labels(label(request.type_url)).inc()
+            if request.type_url not in self.stream.channels:
+                self._turn.open(monotonic())
             event = self.stream.on_request(request, monotonic())
             if event is not None:
                 report(event, self.node.id if self.node is not None else "", self._services.metrics)
