@@ -19,9 +19,12 @@ COMMAND = ("envoy", "bootstrap", "--gateway", "public", "--region", "eu-west-3")
 
 @pytest.mark.envoy
 @pytest.mark.parametrize("variant", ["delta", "sotw"])
-@pytest.mark.parametrize("form", ["yaml", "json"])
-def test_envoy_accepts_the_bootstrap(inside: Run, tmp_path: Path, variant: str, form: str) -> None:
-    done = inside(*COMMAND, "--variant", variant, "-o", form, "--xds", "xds.internal:18443")
+@pytest.mark.parametrize(("form", "transport"), [("yaml", "ads"), ("json", "ads"), ("yaml", "per-type")])
+def test_envoy_accepts_the_bootstrap(
+    inside: Run, tmp_path: Path, variant: str, form: str, transport: str
+) -> None:
+    streams = ("--variant", variant, "--transport", transport)
+    done = inside(*COMMAND, *streams, "-o", form, "--xds", "xds.internal:18443")
     assert (done.returncode, done.stderr) == (0, "")
     config = tmp_path / f"bootstrap.{form}"
     config.write_text(done.stdout)
