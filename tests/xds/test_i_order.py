@@ -75,20 +75,27 @@ async def test_I3_endpoints_and_secrets_of_a_new_cluster_do_not_wait(
 
 
 @VARIANTS
-async def test_I4_a_cluster_goes_only_after_the_new_route_is_acknowledged(
-    connect: Connect, publish: Publish, variant: str
-) -> None:
-    await publish(res(C, "a"), res(C, "b"), route("a"))
-    client = connect(variant)
-    await boot(client, C, R)
-    await publish(res(C, "b"), route("b"))
-    assert await order(client) == [R]
-    await client.nack(R, "r is bad", "r")
-    assert await order(client) == [], "what was refused may still use it"
-    await publish(res(C, "b"), route("b", "b"))
-    assert await order(client) == [R]
-    await ack(client, R)
-    assert (await client.hear()).type_url == C
+async def test_I4_a_cluster_goes_only_after_the_new_route_is_acknowledged(variant: str) -> None:
+    def state(generation: int, *resources: Resource) -> Catalogue:
+        return Catalogue(generation, shared=layer(resources), gateways={"edge": {}})
+
+    # Without grace a cluster goes as soon as it may.
+    plane = ControlPlane(
+        xds_address="127.0.0.1:0", admin_address="127.0.0.1:0", timing=Timing(cluster_grace=0.0)
+    )
+    async with plane:
+        await plane.publish(state(1, res(C, "a"), res(C, "b"), route("a")))
+        client = RawClient(plane.xds_port, variant)
+        await boot(client, C, R)
+        await plane.publish(state(2, res(C, "b"), route("b")))
+        assert await order(client) == [R]
+        await client.nack(R, "r is bad", "r")
+        assert await order(client) == [], "what was refused may still use it"
+        await plane.publish(state(3, res(C, "b"), route("b", "b")))
+        assert await order(client) == [R]
+        await ack(client, R)
+        assert (await client.hear()).type_url == C
+        await client.close()
 
 
 async def test_I5_sotw_adds_and_removes_clusters_in_two_responses(connect: Connect, publish: Publish) -> None:
