@@ -21,12 +21,12 @@ CASES_WITH_MANY = ["access", "gateway-settings", "https", "issuers", "residency"
 
 
 @pytest.mark.parametrize("case", CASES_WITH_MANY)
-def test_compiling_twice_gives_the_same(case: str) -> None:
+def test_F10_compiling_twice_gives_the_same(case: str) -> None:
     folder = CASES / case / "in"
     assert digest_folder(folder) == digest_folder(folder)
 
 
-def test_other_processes_give_the_same() -> None:
+def test_F10_other_processes_give_the_same() -> None:
     folders = [str(CASES / case / "in") for case in CASES_WITH_MANY]
     here = {folder: digest_folder(Path(folder)) for folder in folders}
     for seed in ("0", "4711"):

@@ -12,8 +12,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.golden.files import CASES, list_cases
 from tests.golden.folder import build, compile_graph, list_regions
 from tests.graph import world as w
@@ -272,10 +270,15 @@ def test_O1_weights_of_a_split_and_of_a_place_can_be_counted() -> None:
                 )
 
 
-@pytest.mark.parametrize("name", ["a" * 63, "a.b_c-d"])
-def test_A16_names_are_refused_by_policy_only_where_they_could_not_work(name: str) -> None:
-    graph = w.build_graph(*w.FLEET, w.workspace(), w.model(name))
-    catalogue = compile_graph(graph)
-    view = catalogue.view(Audience("edge", "eu-west-3"))
+def test_A16_what_only_envoy_knows_is_passed_on_unjudged() -> None:
+    # Nothing that is compiled is checked against rules of one Envoy release: the policy language is the only judge,
+    # and what it does not know of Envoy it hands over as it is.
+    strange = {"envoy.reloadable_features.of_a_release_to_come": True, "some.key": "a text", "a.number": -1.5}
+    gateway = w.gateway()
+    gateway["spec"]["runtime"] = strange
+    graph = w.build_graph(gateway, w.issuer(), w.workspace(), w.model("a" * 63), w.model("a.b_c-d"))
+    view = compile_graph(graph).view(Audience("edge", "eu-west-3"))
     assert view is not None
-    assert f"acme/models/{name}/production/v1" in set(view.names(t.CLUSTER))
+    [runtime] = list_shown(view, t.RUNTIME)
+    assert runtime["layer"] == strange
+    assert view.count(t.SCOPE) == 2
