@@ -83,20 +83,6 @@ async def test_I10_J1_endpoints_follow_their_cluster_onto_another_stream(
     assert bodies(await streams[E].hear()) == ["one"]
 
 
-@VARIANTS
-async def test_I10_I7_routes_go_on_when_the_stream_of_the_clusters_ends(
-    connect: Connect, publish: Publish, variant: str
-) -> None:
-    await publish(res(C, "one"), route("one"))
-    streams = per_type(connect, variant)
-    for type_url, names in ((C, ()), (R, ("r",))):
-        await hold(streams[type_url], type_url, *names)
-    await publish(res(C, "one"), res(C, "two"), route("two"))
-    await streams[C].hear()
-    await streams[C].close()
-    assert bodies(await streams[R].hear()) == ["r -> two"]
-
-
 @pytest.mark.parametrize("method", [METHODS[L], None], ids=["LDS", "ADS"])
 async def test_D10_the_good_half_of_a_refused_response_is_taken_back_after_a_reconnect(
     connect: Connect, publish: Publish, plane: ControlPlane, method: str | None

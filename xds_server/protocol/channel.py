@@ -176,6 +176,10 @@ class Channel(Record, ABC):
         self.blocked[resource.name] = since
         return False
 
+    def may_have(self, name: str) -> bool:
+        """Say whether the client has, or may have from before, some version of a resource."""
+        return name in self.held
+
     def news(self, name: str, resource: Resource) -> bool:
         """Say whether a client should be sent this resource."""
         if name in self.asked:

@@ -65,6 +65,9 @@ class Ordering:
         replaces = resource.name in channel.held
         refused = False
         clusters = self._company.of(CLUSTER)
+        if self._company.several and not clusters and channel.may_have(resource.name):
+            # It has something that works, and its stream of clusters is on its way back.
+            return since if now < since + self._timing.cluster_ack else None
         for each in clusters:
             if len(clusters) > 1 and self._silent(each, now):
                 # Of several streams one may be of a client that is gone, and nobody noticed yet.
@@ -81,13 +84,15 @@ class Ordering:
             )
         if refused:
             return inf
-        return since if self._lacks_endpoints(resource, since, now) else None
+        return since if self._lacks_endpoints(channel, resource, since, now) else None
 
-    def _lacks_endpoints(self, resource: Resource, since: float, now: float) -> bool:
+    def _lacks_endpoints(self, channel: Channel, resource: Resource, since: float, now: float) -> bool:
         """Say whether to wait for endpoints, and which."""
         view, endpoints = self.view, self._company.of(ENDPOINT)
         clusters = self._company.of(CLUSTER)
-        if not (self._company.several and view and endpoints and clusters):
+        if not (self._company.several and view and clusters):
+            return False
+        if not (endpoints or channel.may_have(resource.name)):
             return False
         if now >= self._patience_for_endpoints(since):
             return False
@@ -159,7 +164,7 @@ class Ordering:
     def _patiences(self, since: float) -> list[float]:
         found = [self._patience(since, clusters) for clusters in self._company.of(CLUSTER)]
         if self._company.several:
-            found.append(self._patience_for_endpoints(since))
+            found += [since + self._timing.cluster_ack, self._patience_for_endpoints(since)]
         return found
 
     def _patience_for_endpoints(self, since: float) -> float:

@@ -133,6 +133,10 @@ class SotwChannel(Channel):
         if self.parked:
             return None
         self.asked &= self.blocked.keys()
+        if self.fresh and kept and version_of(sent.values()) == self.accepted_version:
+            # The client came back with this very set, in which something stays for a while.
+            self.held = dict(sent)
+            return None
         changed = frozenset(
             name for name, r in sent.items() if name not in kept and (self._differs(r) or self._mended(r))
         )
@@ -207,6 +211,10 @@ class SotwChannel(Channel):
         """As `Channel.keeps`: absence from a full set takes it away."""
         stays = not self._full or self.flight is None or name in self.flight.sent
         return name in self.held and stays
+
+    def may_have(self, name: str) -> bool:
+        """As `Channel.may_have`: it tells a version of all, and not of what."""
+        return self._unsure or name in self.held
 
     def spare(self, flight: Flight, innocent: Collection[str]) -> None:
         """Where Envoy applies each resource for itself the rest is held; elsewhere it is sent once more."""

@@ -145,6 +145,8 @@ class Stream(ABC, Generic[AnyChannel]):
             if channel.flight is None:
                 idle.append(channel)
                 news = news or channel.fresh or bool(channel.dirty)
+        clusters = self.channels.get(CLUSTER)
+        unknown = clusters is not None and clusters.fresh
         self._ordering.view = self.view
         self._ordering.expire(now)
         response = self._respond(idle, self.view, now)
@@ -157,7 +159,9 @@ class Stream(ABC, Generic[AnyChannel]):
         while self._ordering.expected:
             self._company.expect(self._ordering.expected.pop(), self)
         if news or response is not None:
-            self._company.tell(self, clusters=False)
+            # That a client lacks no clusters is news for what waited to know.
+            known = unknown and clusters is not None and not clusters.fresh
+            self._company.tell(self, clusters=known)
         if response is None:
             self.deadline = self._ordering.next_deadline(now)
         return response
