@@ -302,6 +302,16 @@ def test_what_is_asked_for_again_or_warms_has_a_reason(variant: Variant) -> None
     assert everything_has_a_reason(tape.trace) == []
 
 
+def test_endpoints_that_overtake_their_cluster_on_another_stream_have_a_reason() -> None:
+    tape = served("sotw")
+    tape.say(ENDPOINT, item("c1"))
+    assert len(everything_has_a_reason(tape.trace)) == 1
+    tape.stream = 2
+    tape.ask(CLUSTER)
+    tape.say(CLUSTER, cluster("c1", "2"))
+    assert everything_has_a_reason(tape.trace) == []
+
+
 def test_a_removal_of_what_nobody_knows_is_found() -> None:
     tape = served("delta")
     tape.say(ROUTE, removed=("other",))

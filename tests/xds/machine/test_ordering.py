@@ -301,6 +301,22 @@ def test_I4_I5_a_sotw_client_that_comes_back_keeps_what_went_meanwhile_until_its
     assert [r.name for r in clusters.resources] == ["c2"]
 
 
+def test_F11_a_sotw_client_that_comes_back_twice_meanwhile_is_not_told_again() -> None:
+    before = view(res(C, "c1"), route("c1"))
+    now = view(res(C, "c2"), route("c2"), generation=2)
+    now.past = (before,)
+    first, second = Sotw(cluster_grace=5.0), Sotw(cluster_grace=5.0)
+    first.stream.on_view(now)
+    (both,) = first.ask(C, version=before.version(C))
+    second.stream.on_view(now)
+    assert second.ask(C, version=both.version) == []
+    (routes,) = second.ask(R, "r", version=before.version(R))
+    assert routes.resources[0].body == b"->c2"
+    second.ack(R, "r")
+    (clusters,) = second.poll(after=5)
+    assert [r.name for r in clusters.resources] == ["c2"]
+
+
 def test_F1_a_new_sotw_client_is_not_sent_what_went() -> None:
     client = Sotw(cluster_grace=5.0)
     now = view(res(C, "c2"))
