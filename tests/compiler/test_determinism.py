@@ -14,6 +14,7 @@ import yaml
 from tests.compiler.digest import digest_folder, digest_loaded
 from tests.golden.files import CASES
 from tests.golden.folder import read
+from xds_server.policy import DEVELOPMENT_JWKS
 
 _ROOT = Path(__file__).parents[2]
 # Between them they have several of everything: issuers, headers, rules, CAs, gateways, policies, revisions, places.
@@ -51,3 +52,15 @@ def test_the_order_of_documents_and_files_does_not_matter(case: str) -> None:
     expected = digest_loaded(files, attachments)
     assert digest_loaded(apart, attachments) == expected
     assert digest_loaded(backwards, attachments) == expected
+
+
+@pytest.mark.parametrize("case", CASES_WITH_MANY)
+def test_F10_H12_it_does_not_matter_where_the_policy_folder_is(case: str) -> None:
+    """Two replicas need not have it at the same place."""
+    files, attachments = read(CASES / case / "in")
+    away = {
+        (name if name == DEVELOPMENT_JWKS else f"/srv/other/{name}"): text
+        for name, text in attachments.items()
+    }
+    moved = digest_loaded({f"/srv/other/{name}": text for name, text in files.items()}, away)
+    assert moved == digest_loaded(files, attachments)

@@ -63,7 +63,7 @@ def name_cluster(endpoint: Endpoint, environment: str, revision: str) -> str:
 
 
 def name_authority_secret(endpoint: Endpoint, ca: str) -> str:
-    """The secret that holds a CA file of an endpoint, by the file's path in the policy folder."""
+    """The secret that holds a CA file of an endpoint, by the file's path as its manifest has it."""
     return f"{endpoint.path}/ca/{ca}"
 
 

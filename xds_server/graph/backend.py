@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import posixpath
+
 from xds_server.policy import Backend as BackendSpec
 from xds_server.policy import Diagnostic, Workload
 from xds_server.policy import HealthCheck as HealthCheckSpec
-from xds_server.policy.attachment import resolved
 
 from .context import Context
 from .endpoint import Backend, HealthCheck, UpstreamTls
@@ -35,7 +36,7 @@ def build_backend(
         address=spec.address,
         weight=spec.weight,
         standby=spec.standby,
-        tls=_build_tls(workload, spec, context),
+        tls=_build_tls(spec, context),
         path_prefix=(spec.path_prefix or "").rstrip("/"),
         health_port=spec.health_check.port,
         health_checked=spec.health_check.enabled,
@@ -62,7 +63,7 @@ def _split_statuses(text: str) -> tuple[int, int]:
     return int(low), int(high or low)
 
 
-def _build_tls(workload: Workload, spec: BackendSpec, context: Context) -> UpstreamTls | None:
+def _build_tls(spec: BackendSpec, context: Context) -> UpstreamTls | None:
     if not spec.address.tls:
         return None
     name = (spec.tls.sni if spec.tls is not None else None) or spec.address.host
@@ -70,4 +71,4 @@ def _build_tls(workload: Workload, spec: BackendSpec, context: Context) -> Upstr
     ca = spec.tls.ca if spec.tls is not None else None
     if ca is None:
         return UpstreamTls(name, is_ip, None, None)
-    return UpstreamTls(name, is_ip, resolved(workload.origin.file, ca), context.files[ca].decode())
+    return UpstreamTls(name, is_ip, posixpath.normpath(ca), context.files[ca].decode())

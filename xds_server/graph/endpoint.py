@@ -14,7 +14,8 @@ from .placement import Placement
 class UpstreamTls:
     """How to speak TLS to a backend: the name to ask for and check, and whose signature to trust.
 
-    ``ca_file`` is a CA file's path in the policy folder, ``ca`` its PEM text; both ``None`` stand for the public CAs.
+    ``ca_file`` is a CA file's path as seen from its manifest, the same wherever the policy folder is; ``ca`` is its PEM
+    text; both ``None`` stand for the public CAs.
     """
 
     name: str
