@@ -47,7 +47,7 @@ def test_I4_G12_what_nothing_leads_to_is_gone_in_the_end(journey: Journey) -> No
     assert not [each for each in there if "going" in each or ("busy" in each and not each.endswith("r6"))]
 
 
-def test_A11_H4_a_storm_of_reconnects_is_survived(journey: Journey) -> None:
+def test_H1_H4_a_storm_of_reconnects_is_survived(journey: Journey) -> None:
     assert journey.cuts == 20
     assert journey.bad == []
 
