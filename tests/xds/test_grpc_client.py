@@ -201,7 +201,9 @@ async def test_Q3_what_grpc_refuses_is_named_with_code_3_and_the_rest_of_the_res
         assert {each.type_url for each in refused} == {t.CLUSTER}
         assert {each.code for each in refused} == {3}
         assert all(bad.name in str(each.error) for each in refused)
-        assert bad.name in seen(plane)["Cluster"]["last_nacked"]["error"]
+        seen_now = seen(plane)["Cluster"]
+        assert bad.name in seen_now["last_nacked"]["error"]
+        assert [each["name"] for each in seen_now["resources"] if each["nacked"]] == [bad.name]
         await plane.publish(good)
         await until(client, "two")
         assert not any(each["nacked"] for each in seen(plane)["Cluster"]["resources"])

@@ -119,9 +119,11 @@ class Channel(Record, ABC):
         text = clean(error)
         self.record_refused(flight, text, now)
         if version == flight.version != self.accepted_version:
-            # Envoy can hold an error back until its answer to a later response, which it accepted.
+            # Accepted with a complaint: gRPC uses the good part of a response and refuses the rest; Envoy can hold an
+            # error back until its answer to a later response. What it names is refused, and nothing is rolled back.
             refusals = charge(flight, culprits(text, flight.sent), self.refusals, text, now, named=True)
             self._take(flight, now)
+            self.refusals.update(refusals)
         else:
             # What it had before is not what it refuses, though its words may mention it.
             blamed = culprits(text, flight.changed)

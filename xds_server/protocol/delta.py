@@ -57,7 +57,8 @@ class DeltaChannel(Channel):
         """Return the names that the client perhaps holds and, on its next stream, will not tell of."""
         if not self.subscription.wildcard:
             return frozenset()
-        names = self.refusals.keys() | self.leaving.keys() | self._inherited
+        # The innocent half of a refused response is asked for again and is with the client meanwhile.
+        names = self.refusals.keys() | self.leaving.keys() | self._inherited | self._owed | self.asked
         if self.flight is not None:
             names |= self.flight.sent.keys() | set(self.flight.removed)
         return frozenset(names - self.held.keys())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from tests.xds.machine.conversation import C, Delta, E, L, R, Sotw, res, said
-from xds_server.protocol import Estates
+from xds_server.protocol import Estates, Request
 
 
 def begin(estates: Estates, **options: float) -> Delta:
@@ -44,6 +44,16 @@ def test_D10_the_good_half_of_a_refused_response_is_taken_back_on_the_next_strea
     assert after.stream.channels[L].quiet
     estates.end("node", after.stream)
     assert len(estates) == 0
+
+
+def test_D10_the_good_half_counts_before_it_was_sent_again() -> None:
+    client, estates = listening(), Estates()
+    client.see(res(L, "l"), res(L, "bad"), res(L, "good"))
+    client.stream.on_request(Request(L, nonce=client.nonces[L], error="bad is bad"), 0.0)
+    client.stream.on_view(listening().stream.view)  # type: ignore[arg-type]
+    after = come_back(client, estates)
+    held = {"l": res(L, "l").version}
+    assert said(after.sub(L, initial_versions=held)) == [("Listener", [], ["bad", "good"])]
 
 
 def test_D10_what_was_not_answered_when_the_stream_ended_counts_too() -> None:

@@ -260,6 +260,20 @@ def test_D6_an_error_on_a_version_that_was_accepted_does_not_roll_it_back() -> N
     assert held.body == b"2"
 
 
+def test_D6_Q3_what_an_accepting_error_names_is_refused_and_the_rest_and_the_version_stay() -> None:
+    client = subscribed(C, res(C, "a"), res(C, "z"))
+    client.see(res(C, "a", "2"), res(C, "z", "2"))
+    refusing = client.ask(C, nonce=client.nonces[C], version=client.versions[C], error="z: not supported")
+    assert refusing == []
+    channel = client.stream.channels[C]
+    assert list(channel.refusals) == ["z"]
+    assert (channel.held["a"].body, channel.held["z"].body) == (b"2", b"2")
+    (response,) = client.see(res(C, "a", "3"), res(C, "z", "2"))
+    assert [r.body for r in response.resources] == [b"3", b"2"]
+    client.ack(C)
+    assert not channel.refusals
+
+
 def test_D6_a_refusal_of_new_names_at_an_unchanged_version_is_a_refusal() -> None:
     client = subscribed(R, res(R, "a"), res(R, "b"), names=("a",))
     client.ask(R, "a", "b", nonce=client.nonces[R], version=client.versions[R])
