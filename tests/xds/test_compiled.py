@@ -68,6 +68,10 @@ def test_I9_O1_every_cluster_referred_to_exists_and_is_waited_for(folder: Path) 
                 assert clusters_of(show(resource)) <= known
         for resource in view.resources(R):
             assert clusters_of(show(resource)) == set(resource.needs)
+        # A filter that fetches keys goes without waiting for them, and its clusters stay as long as it does.
+        for type_url in (L, X):
+            for resource in view.resources(type_url):
+                assert clusters_of(show(resource)) == set(resource.clusters)
 
 
 @VIEWS

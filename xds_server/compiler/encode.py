@@ -42,10 +42,10 @@ def encode_typed(message: betterproto2.Message, name: str, origin: str = "") -> 
     return Resource.of(packed.type_url, name, packed.value, origin)
 
 
-def encode_extension(message: betterproto2.Message, name: str, origin: str = "") -> Resource:
-    """A filter's configuration as an ECDS resource, whose name is the filter's."""
+def encode_extension(message: betterproto2.Message, name: str, uses: Iterable[str] = ()) -> Resource:
+    """A filter's configuration as an ECDS resource, whose name is the filter's; ``uses`` are clusters it sends to."""
     config = TypedExtensionConfig(name=name, typed_config=Any.pack(message))
-    return Resource.of(type_url(EXTENSION_CONFIG), name, bytes(config), origin)
+    return Resource.of(type_url(EXTENSION_CONFIG), name, bytes(config), uses=uses)
 
 
 def flat_struct(values: Mapping[str, bool | float | str]) -> Anything:

@@ -15,7 +15,7 @@ from .key_cluster import compile_key_cluster
 from .listener import compile_listener
 from .load_assignment import compile_assignment
 from .membership import compile_membership
-from .names import AUTHENTICATION, CREDENTIALS, MEMBERSHIP
+from .names import AUTHENTICATION, CREDENTIALS, MEMBERSHIP, name_key_cluster
 from .proxyless_index import ProxylessIndex
 from .route import compile_routes
 from .runtime import compile_runtime
@@ -84,7 +84,9 @@ def _compile_regional(endpoint: Endpoint, origin: Place | None) -> Iterator[Reso
 
 def _compile_fleet(graph: Graph) -> Iterator[Resource]:
     yield encode_extension(compile_credentials(graph), CREDENTIALS)
-    yield encode_extension(compile_authentication(graph), AUTHENTICATION)
+    # Not `needs`: a key cluster that is refused must not hold back the news that an issuer is trusted no more.
+    remote = sorted(name_key_cluster(each.name) for each in graph.authorities.values() if each.jwks is None)
+    yield encode_extension(compile_authentication(graph), AUTHENTICATION, uses=remote)
     yield encode_extension(compile_membership(graph, NEWEST), MEMBERSHIP)
     for authority in graph.authorities.values():
         if authority.jwks is None:

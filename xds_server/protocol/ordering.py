@@ -201,13 +201,13 @@ def _pin(channel: Channel, pinned: set[str]) -> bool:
     if flight is not None:
         unsettled |= flight.sent.keys() | set(flight.removed)
         for resource in flight.sent.values():
-            pinned.update(resource.needs)
+            pinned.update(resource.clusters)
     for refusal in channel.refusals.values():
-        pinned.update(refusal.resource.needs)
+        pinned.update(refusal.resource.clusters)
     for name in unsettled:
         held = channel.held.get(name)
         if name in channel.strange or (held is None and not channel.told_what_is_held):
             return False
         if held is not None:
-            pinned.update(held.needs)
+            pinned.update(held.clusters)
     return True

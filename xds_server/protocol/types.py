@@ -25,7 +25,7 @@ WILDCARD: Final = frozenset({CLUSTER, LISTENER, SCOPE})
 The documentation says so of CDS and LDS; Envoy does it with scoped routes too."""
 
 REFERRERS: Final = (LISTENER, SCOPE, EXTENSION, ROUTE)
-"""Types whose resources may refer to clusters (`Resource.needs`)."""
+"""Types whose resources may refer to clusters (`Resource.needs`, `Resource.uses`)."""
 
 
 def short(type_url: str) -> str:

@@ -23,18 +23,32 @@ class Resource:
     origin: str = field(default="", compare=False)
     """`file:line` of the manifest it came from: the owner of a NACK. Not part of the version."""
     needs: tuple[str, ...] = field(default=(), compare=False)
-    """Names of the clusters the body refers to. A client gets the body only when it has them, and loses
-    them only
+    """Names of the clusters the body refers to. A client gets the body only when it has them, and loses them only
     after it no longer has the body. Not part of the version."""
+    uses: tuple[str, ...] = field(default=(), compare=False)
+    """Names of further clusters the body refers to and can do without for a moment: not waited for, and taken away
+    only after the body, too. Not part of the version."""
 
     @classmethod
     def of(
-        cls, type_url: str, name: str, body: bytes, origin: str = "", needs: Iterable[str] = ()
+        cls,
+        type_url: str,
+        name: str,
+        body: bytes,
+        origin: str = "",
+        needs: Iterable[str] = (),
+        *,
+        uses: Iterable[str] = (),
     ) -> Resource:
         """Make a resource and its version from its type URL, its name and its serialised message."""
         digest = blake2b(f"{type_url}\0{name}\0".encode(), digest_size=8)
         digest.update(body)
-        return cls(type_url, name, digest.hexdigest(), body, origin, tuple(needs))
+        return cls(type_url, name, digest.hexdigest(), body, origin, tuple(needs), tuple(uses))
+
+    @property
+    def clusters(self) -> tuple[str, ...]:
+        """The clusters that a client with this body may send something to."""
+        return self.needs + self.uses
 
 
 Layer = Mapping[str, Mapping[str, Resource]]

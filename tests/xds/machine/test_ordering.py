@@ -122,6 +122,30 @@ def test_I4_a_refused_route_keeps_the_cluster_it_still_uses(make: type[Client]) 
 
 
 @VARIANTS
+def test_I4_a_cluster_that_a_filter_uses_is_not_waited_for_and_stays_with_the_filter(
+    make: type[Client],
+) -> None:
+    def keys(name: str) -> Resource:
+        return Resource.of(X, "jwt", name.encode(), uses=(name,))
+
+    client = make(cluster_grace=0.0)
+    client.see(res(C, "k1"), keys("k1"))
+    assert [r.type_url for r in ask(client, X)] == [X]
+    assert ack(client, X) == []
+    assert [r.type_url for r in ask(client, C)] == [C]
+    ack(client, C)
+    assert [r.type_url for r in client.see(res(C, "k2"), keys("k2"))] == [C, X]
+    nack(client, X, "jwt is bad")
+    ack(client, C)
+    assert "k1" in client.stream.channels[C].held
+    client.see(res(C, "k2"), keys("k3"))
+    ack(client, X)
+    client.poll()
+    ack(client, C)
+    assert "k1" not in client.stream.channels[C].held
+
+
+@VARIANTS
 def test_I4_a_route_still_unsent_from_an_older_change_keeps_its_cluster(make: type[Client]) -> None:
     client = served(make, res(C, "c1"), res(C, "c2"), res(L, "l"), route("c1"), cluster_grace=0.0)
     client.see(res(C, "c1"), res(C, "c2"), res(L, "l"), res(R, "r", "again", needs=("c1",)))
