@@ -243,6 +243,17 @@ def test_a_route_to_a_cluster_that_the_client_came_back_with_is_no_fault(variant
 
 
 @VARIANTS
+def test_a_route_before_clusters_are_asked_for_is_no_fault_on_one_stream_for_all(variant: Variant) -> None:
+    for service, found in (("AggregatedDiscoveryService", 0), ("RouteDiscoveryService", 1)):
+        tape = served(variant)
+        tape.end()
+        tape.add(kind="open", by=f"envoy.service.{service}/Stream")
+        tape.ask(ROUTE, "r", held={"r": "old"})
+        tape.say(ROUTE, route("c2"))
+        assert len(routes_follow_clusters(tape.trace)) == found
+
+
+@VARIANTS
 def test_a_cluster_that_goes_before_its_route_is_found(variant: Variant) -> None:
     removed = ("c1",) if variant == "delta" else ()
     tape = served(variant)

@@ -43,11 +43,16 @@ class _Clusters:
 
 
 def routes_follow_clusters(trace: Trace) -> list[str]:
-    """I2: what leads to a cluster is sent when the client has acknowledged the cluster."""
+    """I2: what leads to a cluster is sent when the client has acknowledged the cluster.
+
+    H7: but a client that asks for routes before it asks for clusters, on one stream, is answered at once.
+    """
     settled = {answer: response for response, answer in answers(trace).items()}
-    clusters, opened = _Clusters(), set[int]()
+    clusters, opened, aggregated = _Clusters(), set[int](), set[int]()
     faults = []
     for at, record in enumerate(trace):
+        if record.kind == "open" and "AggregatedDiscoveryService" in record.by:
+            aggregated.add(record.stream)
         if record.kind == "request" and record.type_url == CLUSTER:
             if record.stream not in opened:
                 opened.add(record.stream)
@@ -56,7 +61,7 @@ def routes_follow_clusters(trace: Trace) -> list[str]:
                 clusters.answered(trace[settled[at]], record)
         elif record.kind == "response" and record.type_url == CLUSTER:
             clusters.sent(record)
-        elif record.kind == "response" and opened:
+        elif record.kind == "response" and opened and record.stream not in aggregated - opened:
             early = {
                 (item.name, name)
                 for item in record.items
