@@ -55,6 +55,7 @@ FLEET = [
     "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
     "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
     "envoy.extensions.transport_sockets.tls.v3.Secret",
+    "envoy.service.runtime.v3.Runtime",
 ]
 
 
