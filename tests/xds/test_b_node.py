@@ -240,3 +240,31 @@ async def test_B7_an_unknown_gateway_is_told_in_the_log_and_served_once_declared
     assert warning["gateway"] == "inner"
     await publish(res(C, "a"), gateways={"edge": {}, "inner": layer([res(C, "b")])})
     assert bodies(await client.hear()) == ["a", "b"]
+
+
+@VARIANTS
+async def test_B7_B11_who_repeats_its_node_goes_on_though_its_gateway_is_gone(
+    connect: Connect, publish: Publish, plane: ControlPlane, variant: str
+) -> None:
+    await publish(res(C, "a"), gateways={"paris": {}}, nodes=[NodeRule("paris", frozenset({"edge"}))])
+    client = connect(variant)
+    await hold(client, C)
+    await publish(res(C, "a", " 2"), gateways={"other": {}})
+    assert bodies(await client.hear()) == ["a 2"]
+    client.met = False
+    await client.ack(C)
+    await until(lambda: (plane.nodes.one(client.node[0]) or {})["synced"])
+    await publish(res(C, "a", " 3"), gateways={"other": {}})
+    assert bodies(await client.hear()) == ["a 3"]
+
+
+async def test_B1_L2_metadata_that_json_does_not_have_is_the_clients_fault(
+    connect: Connect, publish: Publish
+) -> None:
+    await publish(res(C, "a"))
+    client = connect()
+    request = client.request(C)
+    request.node.metadata.fields["load"].number_value = float("nan")
+    await client.send(request)
+    assert await client.status() == grpc.StatusCode.INVALID_ARGUMENT
+    assert "node.metadata" in await client.call.details()

@@ -18,6 +18,7 @@ from tests.server.planes import PATIENCE, C, boot, catalogue, cluster, message, 
 from tests.xds.raw_client import RawClient, names
 from xds_server.protocol import types as t
 from xds_server.server import BadCertificateError, ControlPlane
+from xds_server.snapshot import Catalogue, layer
 
 SPIFFE = "spiffe://fleet/gateway/edge"
 
@@ -119,6 +120,24 @@ async def test_B10_B7_who_is_struck_off_the_list_is_sent_nothing_more(party: Par
             async with client_of(party, plane, "other", node="3") as third:
                 await third.say(C)
                 assert await third.status() == grpc.StatusCode.PERMISSION_DENIED
+
+
+async def test_B10_M14_what_a_gateway_that_is_gone_had_is_for_those_it_listed_last(party: Party) -> None:
+    own = {"edge": layer([cluster("key", "", t.SECRET)])}
+    listed = {"edge": frozenset({"one"})}
+    async with serving(tls=party.tls()) as plane:
+        await plane.publish(Catalogue(1, shared={}, gateways=own, identities=listed))
+        async with client_of(party, plane, "one", node="1") as member:
+            await member.say(t.SECRET, "key")
+            assert len((await member.hear()).resources) == 1
+            await plane.publish(catalogue(2, gateways=("other",)))
+            # Its nodes still have its secrets; the gateway's name alone never opened them.
+            async with client_of(party, plane, "edge", node="2") as other:
+                await other.say(t.SECRET, "key")
+                assert await other.status() == grpc.StatusCode.PERMISSION_DENIED
+            member.met = False  # it says who it is again
+            await member.ack(t.SECRET)
+            await until(lambda: (plane.nodes.one("1") or {})["synced"])
 
 
 async def test_B10_B5_who_claims_the_id_of_another_gateways_node_learns_nothing_of_it(party: Party) -> None:

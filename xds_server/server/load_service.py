@@ -22,7 +22,7 @@ from xds_server.server.load_reports import Load, LoadReports, Place
 from xds_server.server.membership import Membership
 from xds_server.server.nodes import NodeStatus
 from xds_server.server.peer import Peer
-from xds_server.server.wire_format import read_node
+from xds_server.server.wire_format import MalformedRequestError, read_node
 from xds_server.wire import message_class
 
 log = structlog.get_logger("fairlead.loads")
@@ -92,7 +92,10 @@ class LoadService:
     def _meet(self, message: Any, peer: Peer | None) -> Node:
         if not message.node.id:
             raise StreamFaultError(grpc.StatusCode.INVALID_ARGUMENT, "the first request must carry node.id")
-        node = read_node(message.node)
+        try:
+            node = read_node(message.node)
+        except MalformedRequestError as error:
+            raise StreamFaultError(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from error
         self._membership.require_of(node, peer)
         log.info("node reports its load", node=node.id, gateway=node.cluster, region=node.region)
         return node

@@ -29,7 +29,7 @@ class Membership:
         catalogue = self._publisher.catalogue
         if peer is None or catalogue is None or (member and gateway not in catalogue.gateways):
             return
-        if peer.may_join(gateway, catalogue.identities.get(gateway, frozenset())):
+        if peer.may_join(gateway, self._publisher.identities(gateway)):
             return
         log.warning(
             "client may not join the gateway it names; nothing is sent to it",

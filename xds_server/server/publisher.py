@@ -47,6 +47,11 @@ def _warn_of_strangers(waiting: Iterable[Audience], catalogue: Catalogue) -> Non
             )
 
 
+def _warn_of_end(audience: Audience, view: View) -> None:
+    rest = "its nodes keep their listeners" if view.types() else "its clients lose all they had"
+    log.warning(f"gateway is gone; {rest}", gateway=audience.gateway)
+
+
 _REMEMBERED: Final = 8
 _MEMORY_SECONDS: Final = 600.0
 """How many earlier catalogues are remembered, and for how long: a client that comes back may hold what they had."""
@@ -64,6 +69,7 @@ class Publisher:
         self._past: tuple[tuple[float, Catalogue], ...] = ()
         """Earlier catalogues and when they were followed by another, the newest first."""
         self._groups: dict[Audience, _Group] = {}
+        self._identities: dict[str, frozenset[str]] = {}
         self._writing = asyncio.Lock()
         self._metrics = metrics
 
@@ -89,6 +95,9 @@ class Publisher:
                 if found is not None:
                     fresh[audience] = found
             self.catalogue = catalogue
+            self._identities |= {
+                name: catalogue.identities.get(name, frozenset()) for name in catalogue.gateways
+            }
             moves = [] if divided else self._moves(catalogue)
             for reader, left, _ in moves:
                 self.detach(reader, left)
@@ -142,7 +151,7 @@ class Publisher:
             self._metrics.views_failed.inc()
             return None
         if before is not None and audience.gateway not in catalogue.gateways:
-            log.warning("gateway is gone; its nodes keep their listeners", gateway=audience.gateway)
+            _warn_of_end(audience, found[0] if found is not None else before)
         return found
 
     def _views_before(self, catalogue: Catalogue, audience: Audience) -> Iterator[View]:
@@ -192,6 +201,13 @@ class Publisher:
         return any(
             name in each.get(type_url, {}) for each in (catalogue.shared, *catalogue.gateways.values())
         )
+
+    def identities(self, gateway: str) -> frozenset[str]:
+        """Return the certificate names that a gateway lists; of one that is gone those it listed last.
+
+        Its nodes still have what was its own, so nobody else may become one.
+        """
+        return self._identities.get(gateway, frozenset())
 
     def gateways(self) -> tuple[str, ...]:
         """Return the names of the gateways there are."""

@@ -98,8 +98,7 @@ class Session:
         """Take a view from the publisher, unless the client may not have it: that ends the stream."""
         try:
             if self._audience is not None:
-                member = self.stream.view is not None
-                self._services.membership.require(self._audience.gateway, self._peer, member=member)
+                self._require(self._audience)
         except StreamFaultError as fault:
             self._fault = fault
             self._wake.set()
@@ -108,6 +107,11 @@ class Session:
         self.stream.on_view(view, change)
         if change is None or change:
             self._wake.set()
+
+    def _require(self, audience: Audience) -> None:
+        stays = self._audience is not None and self._audience.gateway == audience.gateway
+        member = stays and self.stream.view is not None
+        self._services.membership.require(audience.gateway, self._peer, member=member)
 
     def _count_joined(self, change: Diff | None) -> None:
         """Count changes that join others still waiting to be sent: one response will tell of all."""
@@ -203,8 +207,10 @@ class Session:
             raise StreamFaultError(grpc.StatusCode.INVALID_ARGUMENT, "the first request must carry node.id")
         if self.node is not None and node.id != self.node.id:
             raise StreamFaultError(grpc.StatusCode.INVALID_ARGUMENT, "node.id changed within a stream")
-        audience = self._audience_of(node, self._services.publisher.catalogue)
-        self._services.membership.require(audience.gateway, self._peer)
+        audience = self._audience
+        if audience is None or node != self.node:  # who says the same again stays where the publisher has it
+            audience = self._audience_of(node, self._services.publisher.catalogue)
+        self._require(audience)
         known, self.node = self.node, node
         if node != known:
             self._services.nodes.join(node, self)

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final
 
+from google.protobuf.json_format import Error as JsonError
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import DecodeError
 
@@ -72,7 +73,7 @@ def _parse(name: str, payload: bytes) -> Any:
 
 
 def read_node(node: Any) -> Node:
-    """Take what counts out of a `Node` message."""
+    """Take what counts out of a `Node` message. Raises `MalformedRequestError`."""
     agent, release = node.user_agent_name, None
     if node.HasField("user_agent_build_version"):
         version = node.user_agent_build_version.version
@@ -87,9 +88,17 @@ def read_node(node: Any) -> Node:
         region=node.locality.region,
         agent=agent.strip(),
         release=release,
-        metadata=MessageToDict(node.metadata, descriptor_pool=descriptor_pool()),
+        metadata=_plain(node.metadata),
         features=frozenset(node.client_features),
     )
+
+
+def _plain(metadata: Any) -> dict[str, Any]:
+    try:
+        plain: dict[str, Any] = MessageToDict(metadata, descriptor_pool=descriptor_pool())
+    except (ValueError, JsonError) as error:  # a number that JSON does not have
+        raise MalformedRequestError(f"node.metadata cannot be used: {error}") from error
+    return plain
 
 
 class Encoder:
