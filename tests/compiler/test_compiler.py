@@ -149,6 +149,15 @@ class TestRegions:
         found = diff(see(catalogue, "eu-west-3"), see(catalogue, "us-west-2"))
         assert found.changed == {ENDPOINTS: {LLAMA}}
 
+    def test_H11_places_that_nobody_knows_are_compiled_once_whatever_clients_call_them(self) -> None:
+        fleet = Fleet()
+        models = [w.model(name, two_places()) for name in ("llama", "mistral")]
+        for manifests in (models[:1], models):
+            catalogue = fleet.compile(*BASE, *manifests)
+            first, *others = (catalogue.region(f"nowhere-{number}") for number in range(5))
+            assert all(each is first for each in others)
+            assert len(first[ENDPOINTS]) == len(manifests)
+
     def test_a_region_whose_location_moves_is_ordered_anew(self) -> None:
         fleet = Fleet()
         model = w.model(

@@ -37,7 +37,8 @@ class EndpointIndex:
         if len(compiled) != len(before) + len(compiled.keys() - before.keys()):
             dropped += [each for path in before.keys() - compiled.keys() for each in before[path][1]]
         self._compiled = compiled
-        self._layer = _amend(self._layer, dropped, added)
+        if added or dropped:
+            self._layer = _amend(self._layer, dropped, added)
         return self._layer
 
 
@@ -52,6 +53,8 @@ class RegionIndex:
         self, endpoints: list[Endpoint], region: str, origin: Place | None, compile_one: CompileFor
     ) -> Layer:
         """The layer of these endpoints for a region, which ``origin`` is in (``None``: nobody knows where it is)."""
+        # Clients choose what their region is called: all places that nobody knows are one.
+        region = region if origin is not None else ""
         # The server may have given up waiting for an older catalogue's region, which is still being compiled.
         with self._lock:
             known = self._regions.get(region)
