@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 
@@ -23,7 +24,8 @@ from tests.graph.world import (
     workspace,
     write,
 )
-from xds_server.archive import Archive, Recalled
+from xds_server.archive import Archive, ArchiveFolder, Recalled, Record
+from xds_server.archive.breath import Breath
 from xds_server.graph import Builder, Built, Graph
 from xds_server.policy import DEVELOPMENT_JWKS, LoadCache, load
 
@@ -266,3 +268,30 @@ def test_policy_sets_do_not_share_a_folder_and_files_are_texts(tmp_path: Path) -
     for path in plane.archive.path.iterdir():
         assert path.stat().st_mode & 0o777 == 0o600
         assert all(isinstance(json.loads(line), dict) for line in path.read_text().splitlines())
+
+
+def test_an_older_state_still_being_written_does_not_come_out_on_top(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As at the end of a process, which does not wait for what is written in the background."""
+    plane = Plane(tmp_path)
+    older = plane.build(GOOD)
+    newer = plane.build({**GOOD, "acme": [workspace("acme"), model("llama")]})
+    begun, go_on, plain = Event(), Event(), ArchiveFolder.write
+
+    def write_slowly(self: ArchiveFolder, record: Record, breath: Breath) -> None:
+        monkeypatch.setattr(ArchiveFolder, "write", plain)
+        begun.set()
+        go_on.wait(5)
+        plain(self, record, breath)
+
+    monkeypatch.setattr(ArchiveFolder, "write", write_slowly)
+    first, second = (Thread(target=plane.keep, args=(built,)) for built in (older, newer))
+    first.start()
+    assert begun.wait(5)
+    second.start()
+    second.join(0.2)  # it must not be done before the first is
+    go_on.set()
+    first.join()
+    second.join()
+    assert restored(tmp_path) == newer.graph

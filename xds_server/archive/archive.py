@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Lock
 
 from xds_server.archive.breath import Breath
 from xds_server.archive.folder import ArchiveFolder, Fault
@@ -36,12 +37,13 @@ class Recalled:
 
 
 class Archive:
-    """Keeps the last good state of each workspace and of the fleet. One thread at a time."""
+    """Keeps the last good state of each workspace and of the fleet."""
 
     def __init__(self, state: Path, policies: Path) -> None:
         self._folder = ArchiveFolder(state, policies)
         self._records: dict[str | None, Record] = {}
         self._seen: dict[str | None, tuple[Ground, Ground | None]] = {}
+        self._keeping = Lock()
         self.breath = Breath()
         self.faults: tuple[Fault, ...] = ()
         """What could not be used of what was on disk, as long as that matters."""
@@ -84,6 +86,12 @@ class Archive:
         Owners that are gone are forgotten, unless they are `broken`: there may be nothing good of those but what is
         on disk. Raises OSError when not everything could be done; what is left is done next time.
         """
+        # Who gave up waiting for one call, as at the end of a process, may make the next while that still writes; its
+        # older state must not come out on top.
+        with self._keeping:
+            return self._keep(grounds, broken)
+
+    def _keep(self, grounds: Grounds, broken: frozenset[str]) -> int:
         # Workspaces come before the fleet: a workspace that stays as it was takes along what it needs of the old one.
         fleet = grounds.get(None)
         self.breath.begin()
