@@ -102,3 +102,9 @@ def test_P2_an_expression_that_could_take_long_is_refused_in_words(expression: s
 def test_P2_what_is_not_supported_is_said(matcher: dict[str, Any], words: str) -> None:
     with pytest.raises(UnsupportedMatcherError, match=words):
         matched(matcher)
+
+
+@pytest.mark.parametrize("pattern", ["a{99999999999}", "(" * 5000])
+def test_P2_an_expression_too_large_for_the_engine_is_refused_with_words(pattern: str) -> None:
+    with pytest.raises(UnsupportedMatcherError, match="no regular expression"):
+        matched({"node_id": {"safe_regex": {"regex": pattern}}})

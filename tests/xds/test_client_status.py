@@ -129,6 +129,7 @@ async def test_P2_bodies_are_left_out_when_asked(plane: ControlPlane) -> None:
     await plane.publish(catalogue(1, cluster("a")))
     client = RawClient(plane.xds_port)
     await boot(client)
+    await until(lambda: (plane.nodes.one("node-1") or {})["synced"])
     request = message(V3 + "ClientStatusRequest")
     request.exclude_resource_contents = True
     found = (await fetch(plane, request))["node-1"]["Cluster", "a"]

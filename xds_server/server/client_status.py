@@ -88,9 +88,10 @@ class ClientStatus:
             raise MalformedStatusRequestError(f"not a ClientStatusRequest: {error}") from error
         matches = match_nodes(request.node_matchers)
         response: Any = message_class(_V3 + "ClientStatusResponse")()
-        for connected in [each for each in self._nodes.connections() if matches(each.node)]:
-            _describe(response.config.add(), connected, bodies=not request.exclude_resource_contents)
-            # A large fleet takes a while to tell of; streams go on in between.
+        for connected in self._nodes.connections():
+            if matches(connected.node):
+                _describe(response.config.add(), connected, bodies=not request.exclude_resource_contents)
+            # A large fleet takes a while to look through; streams go on in between.
             await asyncio.sleep(0)
         encoded: bytes = await asyncio.to_thread(response.SerializeToString)
         return encoded

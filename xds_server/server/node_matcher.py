@@ -73,7 +73,7 @@ def _expression(pattern: str) -> Predicate:
         )
     try:
         compiled = re.compile(pattern)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise UnsupportedMatcherError(f"{pattern!r} is no regular expression: {error}") from error
     return lambda value: (
         isinstance(value, str) and len(value) <= _LONGEST and compiled.fullmatch(value) is not None
