@@ -21,7 +21,7 @@ CODES: dict[str, str] = {
     "duplicate-nodes": "Two Gateways that claim the same nodes.",
     "duplicate-region": "Two Locations whose Envoys would name the same region.",
     "empty-file": "An empty file; it may be a save half done, so those it concerned keep what they have.",
-    "empty-list": "A list that must have an entry.",
+    "empty-list": "A list or mapping that must have an entry.",
     "large-weights": "Weights that add up to more than Envoy can count.",
     "missing-file": "A file that a manifest refers to is not in the policy folder.",
     "missing-key": "A key that must be given.",

@@ -103,6 +103,7 @@ def _pattern(path: Path, word: str, found: str, pattern: str, is_key: bool) -> F
     if not found:
         return Fault("bad-value", path, f"{word} must not be empty", key=is_key)
     meaning = MEANINGS.get(pattern, f"of the form {pattern}")
+    word = "a key here" if is_key else word
     plain = re.sub("[^a-z0-9]+", "-", found.casefold()).strip("-")
     hint = f"did you mean `{plain}`?" if pattern == NAME and re.match(NAME, plain) else None
     return Fault("bad-value", path, f"`{found}` cannot be {word}: {meaning}", hint, key=is_key)

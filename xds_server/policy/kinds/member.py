@@ -55,6 +55,7 @@ class Nodes(Part):
     )
     metadata: dict[Word, str] = Field(
         default_factory=dict,
+        min_length=1,
         description="Texts that `node.metadata` must hold.",
         examples=[{"stage": "canary"}],
     )
