@@ -140,3 +140,17 @@ def test_run_names_a_taken_admin_port(fairlead: Run) -> None:
     assert done.returncode == 1
     assert f"port {taken} is taken" in done.stderr
     assert "--admin-port" in done.stderr
+
+
+@pytest.mark.parametrize("missing", ["--xds-ca", "--xds-certificate", "--xds-key"])
+def test_run_names_a_missing_file_of_tls(inside: Run, tmp_path: Path, missing: str) -> None:
+    files = {each: tmp_path / f"{each[2:]}.pem" for each in ("--xds-ca", "--xds-certificate", "--xds-key")}
+    for option, file in files.items():
+        if option != missing:
+            file.touch()
+    options = [word for option, file in files.items() for word in (option, file)]
+    done = inside("envoy", "run", "--gateway", "public", "--region", "eu-west-3", *options)
+    assert done.returncode == 1
+    assert f"{files[missing]}: No such file or directory" in done.stderr
+    assert "node" not in done.stderr, "the bootstrap is not printed"
+    assert missing in done.stderr

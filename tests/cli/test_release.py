@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
+
+from xds_server.cli import release
 
 from .conftest import Run, free_port
 
@@ -31,3 +35,30 @@ def test_a_folder_that_never_was_is_wrong_usage(
     done = fairlead("serve", tmp_path / "nowhere", *ports, *options)
     assert done.returncode == 64
     assert "does not exist" in done.stderr
+
+
+HELD = {
+    "digest": "93bbe0e1fb66499f",
+    "since": "2026-01-01T00:00:00Z",
+    "clusters": {"vanishing": 1, "of": 1, "first": ["acme/models/llama/production/v1"]},
+    "listeners": {"vanishing": 0, "of": 1, "first": []},
+}
+
+
+@pytest.mark.parametrize(
+    ("admin", "command"),
+    [
+        ("127.0.0.1:18001", "fairlead release 93bbe0e1fb66499f\n"),
+        ("127.0.0.1:28001", "fairlead release 93bbe0e1fb66499f --admin 127.0.0.1:28001\n"),
+    ],
+)
+def test_the_command_it_shows_reaches_the_same_control_plane(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], admin: str, command: str
+) -> None:
+    def answer(_: httpx.Client, path: str) -> httpx.Response:
+        told: dict[str, Any] = {"held": HELD}
+        return httpx.Response(200, json=told, request=httpx.Request("GET", f"http://{admin}{path}"))
+
+    monkeypatch.setattr(httpx.Client, "get", answer)
+    release.release(admin=admin)
+    assert capsys.readouterr().err.endswith(command)

@@ -156,6 +156,11 @@ def run(
         xds_sni=xds_sni,
         load_reports=load_reports,
     )
+    try:
+        member.require_files()  # Envoy would say it behind the whole of its bootstrap
+    except OSError as error:
+        hint = "look at --xds-ca, --xds-certificate and --xds-key"
+        raise CommandError(f"TLS cannot be had: {error.filename}: {error.strerror}", hint) from error
     program = binary.find()
     warning = binary.warning(binary.version(program))
     if warning:

@@ -83,6 +83,12 @@ class Member:
             load_reports=self.load_reports,
         )
 
+    def require_files(self) -> None:
+        """Raise ``OSError``, with its ``filename``, for the first file of TLS that cannot be read here."""
+        for file in (self.xds_ca, self.xds_certificate, self.xds_key):
+            if file is not None:
+                file.read_bytes()
+
     def _trust(self) -> Trust | None:
         from xds_server.compiler import Trust
 

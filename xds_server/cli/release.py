@@ -44,7 +44,7 @@ def release(
     with httpx.Client(base_url=base, timeout=_PATIENCE_SECONDS, trust_env=False) as client:
         try:
             if digest is None:
-                _show(client.get("/held").raise_for_status().json()["held"])
+                _show(client.get("/held").raise_for_status().json()["held"], admin)
             else:
                 _release(client, digest)
         except httpx.HTTPError as error:
@@ -52,7 +52,7 @@ def release(
             raise CommandError(f"the control plane at {base} does not answer: {error}", hint) from error
 
 
-def _show(held: dict[str, Any] | None) -> None:
+def _show(held: dict[str, Any] | None, admin: str) -> None:
     if held is None:
         say("nothing is held")
         return
@@ -65,7 +65,8 @@ def _show(held: dict[str, Any] | None) -> None:
                 put(f"    {name}")
             if number > len(names):
                 put(f"    and {number - len(names)} more")
-    say(f"to let it through: fairlead release {held['digest']}")
+    where = "" if admin == ADMIN else f" --admin {admin}"
+    say(f"to let it through: fairlead release {held['digest']}{where}")
 
 
 def _release(client: httpx.Client, digest: str) -> None:
