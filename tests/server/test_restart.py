@@ -6,14 +6,18 @@ import asyncio
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.manifest import backend, manifest, put, revision, workload, write
 from tests.e2e.tokens import TestIssuer
 from tests.server.test_publisher import CLUSTER, EDGE, Reader
 from tests.xds.raw_client import PATIENCE
 from xds_server.archive import Archive
+from xds_server.compiler import Compiler
+from xds_server.graph import Graph
 from xds_server.server import ControlPlane
 from xds_server.server.pipeline import Pipeline
-from xds_server.snapshot import View
+from xds_server.snapshot import Catalogue, View
 from xds_server.sources import FolderSource
 
 _OLD, _NEW = (f"acme/models/llama/production/{name}" for name in ("old", "new"))
@@ -72,3 +76,26 @@ async def test_H8_after_a_restart_with_the_same_input_nothing_is_gone(tmp_path: 
     after = await first_view(folder, state)
     assert after.gone(CLUSTER) == {}
     assert after.version(CLUSTER) == before.version(CLUSTER)
+
+
+async def test_H9_what_is_on_disk_and_cannot_be_compiled_does_not_end_the_pipeline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, state, away = tmp_path / "policies", tmp_path / "state", tmp_path / "away"
+    put(folder / "keys.json", TestIssuer.make("https://m.test").jwks())
+    save(folder, "old")
+    await first_view(folder, state)
+    folder.rename(away)
+    tried, compile_graph = asyncio.Event(), Compiler.compile
+    loop = asyncio.get_running_loop()
+
+    def fail(self: Compiler, graph: Graph) -> Catalogue:
+        monkeypatch.setattr(Compiler, "compile", compile_graph)
+        away.rename(folder)
+        loop.call_soon_threadsafe(tried.set)
+        raise RuntimeError("cannot be compiled")
+
+    monkeypatch.setattr(Compiler, "compile", fail)
+    view = await first_view(folder, state)
+    assert tried.is_set()
+    assert set(view.names(CLUSTER)) == {_OLD}

@@ -12,7 +12,8 @@ from tests.e2e.manifest import write
 from tests.envoy_process import wait_until
 from tests.graph.world import FLEET, Manifest, build_graph, gateway, issuer, model, workspace
 from tests.xds.steady_fleet import MODELS, SteadyFleet, steady_fleet
-from xds_server.graph import find_loss
+from xds_server.graph import Graph, Loss, find_loss
+from xds_server.server import guard
 from xds_server.server.guard import Guard
 from xds_server.server.pipeline import Pipeline, Update
 from xds_server.sources import FolderSource
@@ -144,6 +145,23 @@ def test_O5_a_release_is_of_one_state_and_not_of_a_later_one(folder: Folder) -> 
     later = folder.save(beta=[workspace("beta")])
     assert served(later) == ALL
     assert folder.guard.held is not None
+
+
+def test_O5_what_is_held_can_be_released_while_the_same_policies_are_looked_at_again(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.remove("acme")
+    taken = []
+
+    def release_meanwhile(before: Graph, after: Graph) -> Loss:
+        assert folder.guard.held is not None
+        taken.append(folder.guard.release(folder.guard.held.digest))
+        return find_loss(before, after)
+
+    monkeypatch.setattr(guard, "find_loss", release_meanwhile)
+    assert served(folder.pipeline.refresh()) == {"beta/models/d"}
+    assert taken == [True]
+    assert folder.guard.held is None
 
 
 def test_O5_what_is_mended_passes_at_once_and_half_mended_does_not(folder: Folder) -> None:

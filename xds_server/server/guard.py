@@ -65,20 +65,23 @@ class Guard:
         What is held once is held until all of it is back: a folder that is filled again file by file must not pass
         when the first half of it is there.
         """
+        # Set once, when it is known: a release may come while the same policies are looked at again.
+        self.held = self._find_held(before, after, text)
+        return self.held.loss.hold() if self.held is not None else NOTHING
+
+    def _find_held(self, before: Graph | None, after: Graph, text: SourceText) -> Held | None:
         last = self.held
-        self.held = None
         if self.share is None or before is None:
-            return NOTHING
+            return None
         loss = find_loss(before, after)
         if not loss.exceeds(self.share) and not (last is not None and loss.shares(last.loss)):
-            return NOTHING
+            return None
         name = fingerprint(text)
         if name == self._released:
             self._released = None
-            return NOTHING
+            return None
         since = last.since if last is not None and last.digest == name else _now()
-        self.held = Held(name, since, loss)
-        return loss.hold()
+        return Held(name, since, loss)
 
     def release(self, digest: str) -> bool:
         """Let the state of this digest through; False if it is not the one that is held."""

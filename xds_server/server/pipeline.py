@@ -206,7 +206,7 @@ class Pipeline:
                 update = await asyncio.to_thread(self.refresh)
             except Exception as error:  # noqa: BLE001 (the next change is another chance, and what is served stays)
                 outlet.reporter.tell_failure(error)
-                found = await asyncio.to_thread(self.fall_back) if first else None
+                found = await self._fall_back() if first else None
                 if found is None:
                     return
                 update = found
@@ -223,6 +223,13 @@ class Pipeline:
                 # make a later change slow.
                 gc.collect()
                 gc.freeze()
+
+    async def _fall_back(self) -> Update | None:
+        try:
+            return await asyncio.to_thread(self.fall_back)
+        except Exception:
+            log.exception("what was last good, on disk, cannot be compiled")
+            return None
 
     @asynccontextmanager
     async def _undisturbed(self) -> AsyncIterator[None]:
