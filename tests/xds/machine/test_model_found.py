@@ -57,3 +57,22 @@ def test_I4_a_cluster_asked_for_again_while_a_route_uses_it_is_not_called_missin
     assert said(client.see(res(R, "r", "2"))) == [("RouteConfiguration", ["r"], [])]
     assert client.sub(C, "a") == []
     assert said(client.ack(R)) == [("Cluster", [], ["a"])]
+
+
+def test_J1_D12_what_replaces_a_refused_cluster_is_followed_by_its_endpoints() -> None:
+    client = Sotw()
+    first = [res(C, "a"), res(C, "b"), res(E, "a"), res(E, "b")]
+    client.see(*first)
+    client.ask(C)
+    client.ask(E, "a", "b")
+    client.ack(C)
+    client.ack(E, "a", "b")
+    client.see(res(C, "a", "bad"), res(C, "b", "2"), *first[2:])
+    client.ack(E, "a", "b")
+    # Envoy has the new `b`, and is tried with the old one.
+    tried = client.nack(C, error="something is bad")
+    assert said(tried) == [
+        ("Cluster", ["a", "b"], []),
+        ("ClusterLoadAssignment", ["a", "b"], []),
+    ]
+    assert [r.body for r in tried[0].resources] == [b"bad", b"1"]
