@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from time import time
+from time import monotonic, time
 from typing import Any, Final, NamedTuple
 
 from xds_server.protocol import Node
@@ -14,6 +14,10 @@ _REMEMBERED: Final = 1000
 """Nodes without a stream that are still told of."""
 _IN_FULL: Final = 100_000
 """Resources that are told of one by one for these nodes, summed over the last of them: some 60 MB."""
+_AT_ONCE: Final = 30_000
+_SPELL: Final = 10.0
+"""Of nodes that leave within so many seconds, no more resources than that are told of one by one, or one node's:
+it takes a third of a second, and when the network fails all nodes leave at the same time."""
 
 
 class Connected(NamedTuple):
@@ -39,6 +43,10 @@ class NodeStatus:
 
     def __init__(self) -> None:
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._spell = 0.0
+        """When the current one began."""
+        self._spent = 0
+        """Resources told of in it."""
 
     def join(self, node: Node, member: Member) -> None:
         """Take note of a stream."""
@@ -56,14 +64,27 @@ class NodeStatus:
         if entry is None or member not in entry.members:
             return
         if entry.members == {member}:
-            told = self._describe(entry, resources=True)
+            told = self._describe(entry, resources=self._has_time_for(member))
             entry.last = told | {"connected": False, "synced": False, "since": date(time())}
             entry.rows = sum(
-                len(each["resources"]) for stream in told["streams"] for each in stream["types"].values()
+                len(each.get("resources", ()))
+                for stream in told["streams"]
+                for each in stream["types"].values()
             )
         entry.members.discard(member)
         if not entry.members:
             self._trim()
+
+    def _has_time_for(self, member: Member) -> bool:
+        now = monotonic()
+        if now >= self._spell + _SPELL:
+            self._spell, self._spent = now, 0
+        channels = member.stream.channels.values()
+        resources = sum(len(each.held) + len(each.subscription.names) for each in channels)
+        if self._spent and self._spent + resources > _AT_ONCE:
+            return False
+        self._spent += resources
+        return True
 
     def connected(self) -> int:
         """Return how many nodes have a stream."""
