@@ -414,3 +414,9 @@ def test_a_workspace_that_clients_without_envoy_may_call_and_that_is_not_there_i
     assert found.hint is not None
     assert "acme" in found.hint
     assert built.graph.edges["services"].gateway.spec.proxyless is not None
+
+
+def test_a_workspace_that_is_there_and_broken_is_not_told_to_be_missing() -> None:
+    services = w.manifest("Gateway", "services", {"proxyless": {"workspaces": ["acme"]}})
+    built = w.build(*w.FLEET, services, w.workspace(issuers=["nobody"]), w.model())
+    assert {found.code for found in built.diagnostics} == {"unknown-issuer"}

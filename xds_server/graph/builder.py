@@ -120,7 +120,8 @@ class Builder:
         for draft in loaded.broken:
             faulty += check_draft(draft, sources, fleet)
         if not fleet_kept:
-            faulty += check_gateways(fleet, tenants)
+            declared = {name for name, source in sources.items() if source.workspace is not None}
+            faulty += check_gateways(fleet, sorted(tenants.keys() | declared))
         found += [_widen(each, strays) for each in _mistakes(faulty, loaded, fleet_kept)]
         self._forget(sources.keys())
         self._graph, self._grounds = Graph(fleet.places, fleet.edges, fleet.authorities, tenants), grounds
