@@ -125,7 +125,7 @@ def test_compile_prints_what_a_region_is_sent(inside: Run, folder: Path) -> None
     assert (done.returncode, done.stderr) == (0, "")
     resources = json.loads(done.stdout)
     types = {each["type"].rpartition(".")[2] for each in resources}
-    assert {"Listener", "ScopedRouteConfiguration", "RouteConfiguration", "Cluster"} <= types
+    assert {"Listener", "ScopedRouteConfiguration", "RouteConfiguration", "Cluster", "Runtime"} <= types
     assert all(len(each["version"]) == 16 for each in resources)
     assert yaml.safe_load(inside("compile", folder, "--region", "eu-west-3").stdout) == resources
     assert inside("compile", folder, "--region", "eu-west-3", "-o", "json").stdout == done.stdout

@@ -24,6 +24,7 @@ SHORT: Final = {
     "eds": "envoy.config.endpoint.v3.ClusterLoadAssignment",
     "ecds": "envoy.config.core.v3.TypedExtensionConfig",
     "sds": "envoy.extensions.transport_sockets.tls.v3.Secret",
+    "rtds": "envoy.service.runtime.v3.Runtime",
 }
 PREFIX: Final = "type.googleapis.com/"
 HIDDEN: Final = "(hidden)"
