@@ -46,7 +46,7 @@ def release(
             if digest is None:
                 _show(client.get("/held").raise_for_status().json()["held"], admin)
             else:
-                _release(client, digest)
+                _release(client, digest, admin)
         except httpx.HTTPError as error:
             hint = "is it running? --admin says where its admin HTTP is"
             raise CommandError(f"the control plane at {base} does not answer: {error}", hint) from error
@@ -65,17 +65,23 @@ def _show(held: dict[str, Any] | None, admin: str) -> None:
                 put(f"    {name}")
             if number > len(names):
                 put(f"    and {number - len(names)} more")
-    where = "" if admin == ADMIN else f" --admin {admin}"
-    say(f"to let it through: fairlead release {held['digest']}{where}")
+    say(f"to let it through: fairlead release {held['digest']}{_where(admin)}")
 
 
-def _release(client: httpx.Client, digest: str) -> None:
+def _where(admin: str) -> str:
+    """The option that the next command needs to reach the same control plane."""
+    return "" if admin == ADMIN else f" --admin {admin}"
+
+
+def _release(client: httpx.Client, digest: str, admin: str) -> None:
     answer = client.post(f"/held/{digest}")
     if answer.status_code == 409:
         held = answer.json()["held"]
         raise CommandError(
             f"{digest} is not what is held",
-            f"that is {held}; look at it with: fairlead release" if held else "nothing is held",
+            f"that is {held}; look at it with: fairlead release{_where(admin)}"
+            if held
+            else "nothing is held",
         )
     answer.raise_for_status()
     say(f"{digest} is released")
