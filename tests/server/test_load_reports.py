@@ -178,14 +178,14 @@ async def test_P4_B9_another_client_is_asked_for_the_clusters_that_it_holds() ->
         answer = await reporter.hear()
         assert (answer.send_all_clusters, list(answer.clusters)) == (False, [])
         await boot(client)
-        await until(lambda: plane.nodes.held("node-1", cluster("a").type_url))
+        await until(lambda: plane.nodes.held("node-1", "edge", cluster("a").type_url))
         await reporter.say()
         assert list((await reporter.hear()).clusters) == ["a", "b"]
         await reporter.say(a=1)
         await plane.publish(catalogue(2, cluster("a"), cluster("b"), cluster("c")))
         await client.hear()
         await client.ack(cluster("a").type_url)
-        await until(lambda: len(plane.nodes.held("node-1", cluster("a").type_url)) == 3)
+        await until(lambda: len(plane.nodes.held("node-1", "edge", cluster("a").type_url)) == 3)
         await reporter.say(a=1)
         # Nothing was said to the report before, because nothing had changed.
         assert list((await reporter.hear()).clusters) == ["a", "b", "c"]

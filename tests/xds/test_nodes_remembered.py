@@ -17,6 +17,7 @@ from xds_server.server.nodes import NodeStatus
 class Member:
     stream: Stream[Any]
     variant: str = "delta"
+    gateway: str = "edge"
 
 
 def come_and_go(status: NodeStatus, node_id: str, clusters: int) -> None:

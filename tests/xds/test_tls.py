@@ -210,6 +210,27 @@ async def test_B10_P4_load_is_reported_by_members_only(
                 assert plane.loads.describe()["nodes"] == []
 
 
+async def test_B10_P4_who_claims_the_id_of_another_gateways_node_is_not_told_its_clusters(
+    party: Party,
+) -> None:
+    async with serving(tls=party.tls()) as plane:
+        await plane.publish(catalogue(1, cluster("a"), gateways=("edge", "core")))
+        async with client_of(party, plane, "edge", node="n") as client:
+            await boot(client)
+            await until(lambda: (plane.nodes.one("n") or {})["synced"])
+            for gateway, told in (("core", []), ("edge", ["a"])):
+                report = message("envoy.service.load_stats.v3.LoadStatsRequest")
+                report.node.id, report.node.cluster = "n", gateway
+                async with party.channel(plane, gateway) as channel:
+                    path = "/envoy.service.load_stats.v3.LoadReportingService/StreamLoadStats"
+                    call: Any = channel.stream_stream(path)()
+                    await call.write(report.SerializeToString())
+                    answer = await asyncio.wait_for(call.read(), PATIENCE)
+                    found = message("envoy.service.load_stats.v3.LoadStatsResponse", answer)
+                    assert list(found.clusters) == told
+                    call.cancel()
+
+
 async def test_without_a_client_authority_clients_are_not_asked_who_they_are(party: Party) -> None:
     async with serving(tls=party.tls(clients=False)) as plane:
         await plane.publish(catalogue(1, cluster("a")))

@@ -80,7 +80,7 @@ class LoadService:
                     node = self._meet(message, peer)
                     self._reports.join(node)
                 self._reports.take(node, _rows(message))
-                wanted = self._wanted(node)
+                wanted = self._wanted(node, peer)
                 if wanted != told:
                     told = wanted
                     await sink.write(self._answer(node, wanted))
@@ -100,9 +100,10 @@ class LoadService:
         log.info("node reports its load", node=node.id, gateway=node.cluster, region=node.region)
         return node
 
-    def _wanted(self, node: Node) -> tuple[str, ...]:
+    def _wanted(self, node: Node, peer: Peer | None) -> tuple[str, ...]:
         """Name the clusters to report of; a node that knows of all of them is not told any."""
-        return () if ALL_CLUSTERS in node.features else tuple(self._nodes.held(node.id, CLUSTER))
+        gateway = self._membership.require_of(node, peer)
+        return () if ALL_CLUSTERS in node.features else tuple(self._nodes.held(node.id, gateway, CLUSTER))
 
     def _answer(self, node: Node, clusters: tuple[str, ...]) -> bytes:
         answer: Any = message_class(_V3 + "LoadStatsResponse")()

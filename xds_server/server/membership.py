@@ -39,12 +39,17 @@ class Membership:
         words = f"the client certificate ({peer}) is not of a member of gateway {gateway}"
         raise StreamFaultError(grpc.StatusCode.PERMISSION_DENIED, words)
 
-    def require_of(self, node: Node, peer: Peer | None) -> None:
-        """As `require`, of the gateway that a node names, and with a status to try again before the first catalogue."""
+    def require_of(self, node: Node, peer: Peer | None) -> str:
+        """As `require`, of the gateway that the node is a member of, which is returned.
+
+        Who is asked for a certificate is told to try again later before the first catalogue.
+        """
         catalogue = self._publisher.catalogue
-        if peer is None:
-            return
+        if catalogue is None and peer is None:
+            return node.cluster
         if catalogue is None:
             raise StreamFaultError(grpc.StatusCode.UNAVAILABLE, "no configuration has been loaded yet")
         identity = Identity(node.id, node.cluster, node.region, node.metadata)
-        self.require(catalogue.gateway_of(identity), peer)
+        gateway = catalogue.gateway_of(identity)
+        self.require(gateway, peer)
+        return gateway

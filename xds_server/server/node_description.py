@@ -18,6 +18,10 @@ class Member(Protocol):
         """`delta` or `sotw`."""
 
     @property
+    def gateway(self) -> str:
+        """The gateway that it is a member of."""
+
+    @property
     def stream(self) -> Stream[Any]:
         """The state machine."""
 

@@ -98,10 +98,14 @@ class NodeStatus:
             if entry.members
         ]
 
-    def held(self, node_id: str, type_url: str) -> list[str]:
-        """Return the names of what a connected node accepted of a type, in order."""
+    def held(self, node_id: str, gateway: str, type_url: str) -> list[str]:
+        """Return the names of what a connected node of a gateway accepted of a type, in order.
+
+        Nothing keeps a client from naming itself as another gateway's node.
+        """
         entry = self._entries.get(node_id)
-        channels = [each.stream.channels.get(type_url) for each in entry.members] if entry else []
+        members = [each for each in entry.members if each.gateway == gateway] if entry else []
+        channels = [each.stream.channels.get(type_url) for each in members]
         return sorted({name for channel in channels if channel is not None for name in channel.held})
 
     def refused(self) -> int:

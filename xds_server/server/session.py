@@ -94,6 +94,11 @@ class Session:
         self._fault: StreamFaultError | None = None
         self._turn = Turn(services.pacing, self._wake.set)
 
+    @property
+    def gateway(self) -> str:
+        """As `Member.gateway`."""
+        return self._audience.gateway if self._audience is not None else ""
+
     def show(self, view: View, change: Diff | None) -> None:
         """Take a view from the publisher, unless the client may not have it: that ends the stream."""
         try:
