@@ -299,3 +299,28 @@ def test_what_cannot_be_used_is_named_at_the_start(
         party.write(name, text)
     with pytest.raises(BadCertificateError, match=words):
         ControlPlane(tls=party.tls())
+
+
+async def test_P2_B10_a_certificate_is_told_of_the_nodes_of_its_own_gateways(party: Party) -> None:
+    async with serving(tls=party.tls()) as plane:
+        await plane.publish(catalogue(1, cluster("a"), gateways=("edge", "core")))
+        async with (
+            client_of(party, plane, "edge", node="e") as edge,
+            client_of(party, plane, "core", gateway="core", node="c") as core,
+        ):
+            await boot(edge)
+            await boot(core)
+
+            async def told(*sans: str) -> list[str]:
+                request = message("envoy.service.status.v3.ClientStatusRequest")
+                async with party.channel(plane, *sans) as channel:
+                    fetch = channel.unary_unary(
+                        "/envoy.service.status.v3.ClientStatusDiscoveryService/FetchClientStatus"
+                    )
+                    payload = await fetch(request.SerializeToString(), timeout=PATIENCE)
+                answer = message("envoy.service.status.v3.ClientStatusResponse", payload)
+                return sorted(config.node.id for config in answer.config)
+
+            assert await told("edge") == ["e"]
+            assert await told("core", "edge") == ["c", "e"]
+            assert await told("stranger") == []

@@ -6,7 +6,7 @@ https://www.envoyproxy.io/docs/envoy/latest/api-v3/service/status/v3/csds.proto
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from time import monotonic, time
 from typing import Any, Final
 
@@ -19,8 +19,10 @@ from xds_server.protocol import Channel, Node, Standing, State
 from xds_server.protocol.types import SECRET
 from xds_server.server.admission import Seats
 from xds_server.server.closing import Closing
+from xds_server.server.membership import Membership
 from xds_server.server.node_matcher import UnsupportedMatcherError, match_nodes
 from xds_server.server.nodes import Connected, NodeStatus
+from xds_server.server.peer import Peer
 from xds_server.snapshot import Resource
 from xds_server.wire import descriptor_pool, message_class
 
@@ -41,19 +43,25 @@ class MalformedStatusRequestError(Exception):
 
 
 class ClientStatus:
-    """Serves the state of the nodes. Bodies of secrets are never shown, other bodies unless told not to."""
+    """Serves the state of the nodes. Bodies of secrets are never shown, other bodies unless told not to.
 
-    def __init__(self, nodes: NodeStatus, seats: Seats) -> None:
+    A client that was asked for a certificate is told of the members of those gateways that it may join itself.
+    """
+
+    def __init__(self, nodes: NodeStatus, seats: Seats, membership: Membership) -> None:
         self._nodes = nodes
         self._seats = seats
+        self._membership = membership
+        self._peer_of: Callable[[Any], Peer | None] = lambda _: None
         self._closing = Closing()
 
     def close(self) -> None:
         """End the open streams."""
         self._closing.close()
 
-    def add_to(self, server: grpc.aio.Server) -> None:
+    def add_to(self, server: grpc.aio.Server, peer_of: Callable[[Any], Peer | None]) -> None:
         """Register the service. No serializers: messages stay bytes."""
+        self._peer_of = peer_of
         methods = {
             "StreamClientStatus": grpc.stream_stream_rpc_method_handler(self._stream),
             "FetchClientStatus": grpc.unary_unary_rpc_method_handler(self._fetch),
@@ -62,7 +70,7 @@ class ClientStatus:
 
     async def _fetch(self, payload: bytes, context: Any) -> bytes:
         try:
-            return await self.answer(payload)
+            return await self.answer(payload, self._peer_of(context))
         except (MalformedStatusRequestError, UnsupportedMatcherError) as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
             raise
@@ -76,8 +84,8 @@ class ClientStatus:
         finally:
             self._seats.free()
 
-    async def answer(self, payload: bytes) -> bytes:
-        """Answer a `ClientStatusRequest` with a `ClientStatusResponse`.
+    async def answer(self, payload: bytes, peer: Peer | None = None) -> bytes:
+        """Answer a `ClientStatusRequest` with a `ClientStatusResponse`, as far as `peer` may know.
 
         Raises `MalformedStatusRequestError` and `UnsupportedMatcherError`.
         """
@@ -89,8 +97,10 @@ class ClientStatus:
         matches = match_nodes(request.node_matchers)
         response: Any = message_class(_V3 + "ClientStatusResponse")()
         for connected in self._nodes.connections():
-            if matches(connected.node):
-                _describe(response.config.add(), connected, bodies=not request.exclude_resource_contents)
+            members = tuple(each for each in connected.members if self._membership.admits(each.gateway, peer))
+            if members and matches(connected.node):
+                shown = connected._replace(members=members)
+                _describe(response.config.add(), shown, bodies=not request.exclude_resource_contents)
             # A large fleet takes a while to look through; streams go on in between.
             await asyncio.sleep(0)
         encoded: bytes = await asyncio.to_thread(response.SerializeToString)

@@ -95,7 +95,7 @@ class ControlPlane:
         self._discovery = Discovery(services, seats, self._peer_of)
         self.loads = LoadReports(self.metrics.loads, self._is_cluster, time)
         self._load_service = LoadService(self.loads, self.nodes, membership, seats, load_interval)
-        self._client_status = ClientStatus(self.nodes, seats)
+        self._client_status = ClientStatus(self.nodes, seats, membership)
         self._health = health.aio.HealthServicer()
         self._server: grpc.aio.Server | None = None
         self._admin: AdminServer | None = None
@@ -130,7 +130,7 @@ class ControlPlane:
         bind(self._xds_address, "xDS").close()
         server = grpc.aio.server(options=self._options)
         self._discovery.add_to(server)
-        self._client_status.add_to(server)
+        self._client_status.add_to(server, self._peer_of)
         self._load_service.add_to(server, self._peer_of)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         await self._set_health(serving=False)

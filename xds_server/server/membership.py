@@ -29,15 +29,20 @@ class Membership:
         catalogue = self._publisher.catalogue
         if peer is None or catalogue is None or (member and gateway not in catalogue.gateways):
             return
-        if peer.may_join(gateway, self._publisher.identities(gateway)):
+        if self.admits(gateway, peer):
             return
         log.warning(
-            "client may not join the gateway it names; nothing is sent to it",
+            "a client's certificate is not of a member of its gateway; nothing is sent to it",
             gateway=gateway,
             peer=str(peer),
+            hint="members' names stand in `identities` of the Gateway",
         )
         words = f"the client certificate ({peer}) is not of a member of gateway {gateway}"
         raise StreamFaultError(grpc.StatusCode.PERMISSION_DENIED, words)
+
+    def admits(self, gateway: str, peer: Peer | None) -> bool:
+        """Say whether the client may be a member of the gateway, as far as is known."""
+        return peer is None or peer.may_join(gateway, self._publisher.identities(gateway))
 
     def require_of(self, node: Node, peer: Peer | None) -> str:
         """As `require`, of the gateway that the node is a member of, which is returned.
