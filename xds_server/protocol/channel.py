@@ -49,6 +49,8 @@ class Channel(Record, ABC):
         self.leaving: dict[str, float | None] = {}
         """Gone, but still held by the client: since when nothing refers to them (`None`: something does)."""
         self.refusals: dict[str, Refusal] = {}
+        self.restored: frozenset[str] = frozenset()
+        """Names in `flight` with what the client accepted, which replaces what it refused and may have in use."""
         self.inquiry = Inquiry()
         """Into which of several `refusals` are deserved, while nothing else is to be sent."""
 

@@ -32,6 +32,8 @@ class SotwChannel(Channel):
         self._initial_version = ""
         self._unsure = False
         """The client may hold things from before that it did not tell of; until it accepts a set."""
+        self._doubtful: frozenset[str] = frozenset()
+        """Names that changed in a set that was refused, until the next set: the client may have them in use."""
 
     @property
     def may_halve(self) -> bool:
@@ -137,6 +139,8 @@ class SotwChannel(Channel):
             # The client came back with this very set, in which something stays for a while.
             self.held = dict(sent)
             return None
+        self.restored = frozenset(self._doubtful & kept & sent.keys())
+        self._doubtful = frozenset()
         changed = frozenset(
             name for name, r in sent.items() if name not in kept and (self._differs(r) or self._mended(r))
         )
@@ -219,6 +223,7 @@ class SotwChannel(Channel):
     def spare(self, flight: Flight, innocent: Collection[str]) -> None:
         """Where Envoy applies each resource for itself the rest is held; elsewhere it is sent once more."""
         if self._full:
+            self._doubtful = flight.changed
             # Whether it lost what the set left out is not known: should that come back, it is sent.
             for name in self.held.keys() - flight.sent.keys():
                 del self.held[name]

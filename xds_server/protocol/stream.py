@@ -175,9 +175,8 @@ class Stream(ABC, Generic[AnyChannel]):
                 self._responses += 1
                 if channel.type_url == CLUSTER and channel.flight is not None:
                     # Envoy warms a changed cluster until its endpoints come, changed or not; in delta it
-                    # does not ask. A refused one may be live, so that what it had before is a change to it.
-                    restored = channel.flight.sent.keys() & channel.refusals.keys()
-                    self._company.ask(ENDPOINT, channel.flight.changed | restored, self)
+                    # does not ask.
+                    self._company.ask(ENDPOINT, channel.flight.changed | channel.restored, self)
                     self.recheck()
                     self._company.tell(self, clusters=True)
                 return response
