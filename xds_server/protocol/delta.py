@@ -142,7 +142,7 @@ class DeltaChannel(Channel):
 
     def spare(self, flight: Flight, innocent: Collection[str]) -> None:
         """Send the rest once more: Envoy may have stopped at the bad one, and counts none of it as held."""
-        self._owed.update(flight.removed)
+        self._owed.update(name for name in flight.removed if self.subscription.wants(name))
         for name in flight.removed:
             self.refusals.pop(name, None)
         self.ask(innocent)

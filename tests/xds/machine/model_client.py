@@ -34,14 +34,14 @@ class ModelClient:
         self.halves = {type_url: Half(type_url, star=star) for type_url in TYPES}
         self.warming: dict[str, set[tuple[str, str]]] = {}
         self.cold: dict[str, Resource] = {}
-        """Clusters with their new content, which wait for what is in `warming`."""
+        """Clusters' new contents, which wait for what is in `warming`."""
         self.warm_by = 0.0
         self.suspects: set[str] = set()
-        """Clusters that may be missing because a response with them was refused, or because a new stream, in
-        state of the world, did not know of them."""
+        """Clusters that may be missing: refused, or unknown to a new stream in state of the world."""
+        self.doubted: set[str] = set()
+        """Clusters whose last response was refused."""
         self.excused = False
-        """Make-before-break cannot hold now: time passed while something was on its way, or routes are asked
-        for before clusters."""
+        """Time passed with something on its way, or routes are asked for before clusters."""
         self.deferred = False
         """Clusters are asked for on a new stream only when those that are warming are warm."""
         self.connect(TYPES, seen=True)
@@ -127,7 +127,8 @@ class ModelClient:
         half.names = set(names)
         half.told &= half.names
         if not half.open:
-            self.begin_or_wait(half)
+            if (half.names or half.wildcard) and not (type_url == C and self.deferred):
+                self.begin(half)
             return
         half.added = (half.added | added) - dropped
         half.dropped = (half.dropped | dropped) - added
@@ -135,10 +136,6 @@ class ModelClient:
         if self.delta:
             self.prune(half, {name for name in half.live.keys() | half.known.keys() if not half.wants(name)})
         self.flush(half)
-
-    def begin_or_wait(self, half: Half) -> None:
-        if (half.names or half.wildcard) and not (half.type_url == C and self.deferred):
-            self.begin(half)
 
     def prune(self, half: Half, names: set[str]) -> None:
         for name in names:
@@ -198,8 +195,11 @@ class ModelClient:
         if guilty:
             if half.type_url == C:
                 self.suspects |= sent.keys() | set(response.removed)
+                self.doubted |= sent.keys()
             return ", ".join(f"<{name}> is bad" for name in guilty) if self.outspoken else "something is bad"
         half.known |= {name: r.version for name, r in sent.items()}
+        if half.type_url == C:
+            self.doubted -= sent.keys()
         for name in response.removed:
             half.known.pop(name, None)
         half.strays -= {*sent, *response.removed}
@@ -289,7 +289,8 @@ class ModelClient:
     def check_references(self) -> None:
         """No route (or other referrer) is in use without its clusters."""
         clusters = self.halves[C].live
-        self.suspects -= clusters.keys()
+        # What came in a refused response may be taken back, even if it was good; until it is accepted.
+        self.suspects -= clusters.keys() & self.halves[C].known.keys() - self.doubted
         if self.excused or not self.envoy:
             return
         for type_url in REFERRERS:

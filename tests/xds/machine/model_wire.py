@@ -7,6 +7,7 @@ from collections.abc import Collection
 from functools import partial
 from itertools import count
 
+from tests.xds.machine.conversation import C, E
 from tests.xds.machine.model_fleet import TYPES
 from tests.xds.machine.model_ledger import Ledger
 from xds_server.protocol import Company, DeltaStream, Estates, Request, Response, SotwStream, Timing
@@ -101,7 +102,7 @@ class Network:
         return list({id(wire): wire for wire in self.wires.values()}.values())
 
     def show(self, view: View, now: float) -> None:
-        self.ledger.in_a_row.clear()
+        self.ledger.see(view)
         for wire in self.all():
             wire.show(view)
         self.poll(now)
@@ -119,9 +120,11 @@ class Network:
         return busy[turn % len(busy)] if busy else None
 
     def downward(self, turn: int) -> Wire | None:
-        """Return a wire with a response on it, if there is one."""
+        """Return a wire with a response on it, if there is one. Streams share a connection: endpoints do not
+        overtake the clusters that they were sent for."""
         busy = [wire for wire in self.all() if wire.down]
-        return busy[turn % len(busy)] if busy else None
+        chosen = busy[turn % len(busy)] if busy else None
+        return self.wires[C] if chosen is self.wires[E] and self.wires[C].down else chosen
 
     @property
     def idle(self) -> bool:

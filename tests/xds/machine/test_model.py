@@ -20,8 +20,9 @@ TYPE = st.sampled_from(TYPES)
 KEYS = [(type_url, name) for type_url, names in NAMES.items() for name in names]
 TURNS = st.lists(st.integers(0, 6), min_size=1, max_size=4)
 CLUSTERS = st.frozensets(st.sampled_from(NAMES[C]))
+BODY = st.sampled_from(["1", "2", "3", "bad1", "bad2", None])
 EDITS = st.lists(
-    st.tuples(st.sampled_from(KEYS), st.sampled_from(["1", "2", "3", "bad1", "bad2", None]), CLUSTERS),
+    st.tuples(st.sampled_from(KEYS), BODY, CLUSTERS),
     min_size=1,
     max_size=4,
 )
@@ -57,6 +58,12 @@ class Conversations(RuleBasedStateMachine):
             if body is not None:
                 self.contents[key] = (body, needs)
         self.publish()
+
+    @rule(type_url=TYPE, bodies=st.tuples(BODY, BODY, BODY), needs=CLUSTERS)
+    def change_one_type(self, type_url: str, bodies: tuple[str | None, ...], needs: frozenset[str]) -> None:
+        self.change(
+            [((type_url, name), body, needs) for name, body in zip(NAMES[type_url], bodies, strict=False)]
+        )
 
     @rule(turns=TURNS)
     def requests_reach_the_server(self, turns: list[int]) -> None:

@@ -76,3 +76,12 @@ def test_J1_D12_what_replaces_a_refused_cluster_is_followed_by_its_endpoints() -
         ("ClusterLoadAssignment", ["a", "b"], []),
     ]
     assert [r.body for r in tried[0].resources] == [b"bad", b"1"]
+
+
+def test_E17_D10_a_name_given_up_before_a_refusal_is_not_called_missing_again() -> None:
+    client = Delta()
+    client.see(res(R, "r", "bad"))
+    assert said(client.sub(R, "r", "none")) == [("RouteConfiguration", ["r"], ["none"])]
+    client.unsub(R, "none")
+    assert client.nack(R, "r is bad") == []
+    assert said(client.see(res(R, "r", "2"))) == [("RouteConfiguration", ["r"], [])]
