@@ -37,6 +37,21 @@ def test_a_folder_that_never_was_is_wrong_usage(
     assert "does not exist" in done.stderr
 
 
+def test_a_state_that_is_no_folder_is_named(fairlead: Run, tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("")
+    ports = ("--xds", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+    done = fairlead("serve", tmp_path, *ports, "--state", tmp_path / "state")
+    assert done.returncode == 1
+    assert "state is no folder" in done.stderr
+    assert "--state" in done.stderr
+
+
+def test_a_state_and_none_do_not_go_together(fairlead: Run, tmp_path: Path) -> None:
+    done = fairlead("serve", tmp_path, "--state", tmp_path, "--no-state")
+    assert done.returncode == 64
+    assert "--no-state" in done.stderr
+
+
 HELD = {
     "digest": "93bbe0e1fb66499f",
     "since": "2026-01-01T00:00:00Z",

@@ -37,8 +37,8 @@ class Certificates:
         )
         return cls(_pem(certificate), text.decode(), signer, name)
 
-    def chain(self, *names: str) -> str:
-        """A certificate for names: of hosts, or URIs."""
+    def chain(self, *names: str, life: timedelta = timedelta(days=2)) -> str:
+        """A certificate for names: of hosts, or URIs. A negative life is one that has ended."""
         key = serialization.load_pem_private_key(self.key.encode(), None)
         assert isinstance(key, ec.EllipticCurvePrivateKey)
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0].removeprefix("*."))])
@@ -46,7 +46,7 @@ class Certificates:
             [x509.UniformResourceIdentifier(name) if "://" in name else x509.DNSName(name) for name in names]
         )
         certificate = (
-            _draft(subject, self._name, key.public_key())
+            _draft(subject, self._name, key.public_key(), life)
             .add_extension(alternatives, critical=False)
             .sign(self._signer, hashes.SHA256())
         )
@@ -71,7 +71,12 @@ class Certificates:
         return context
 
 
-def _draft(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+def _draft(
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePublicKey,
+    life: timedelta = timedelta(days=2),
+) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()
@@ -79,8 +84,8 @@ def _draft(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=2))
+        .not_valid_before(min(now, now + life) - timedelta(hours=1))
+        .not_valid_after(now + life)
     )
 
 

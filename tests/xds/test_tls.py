@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -324,3 +325,11 @@ async def test_P2_B10_a_certificate_is_told_of_the_nodes_of_its_own_gateways(par
             assert await told("edge") == ["e"]
             assert await told("core", "edge") == ["c", "e"]
             assert await told("stranger") == []
+
+
+async def test_a_certificate_that_has_expired_is_told_of(party: Party, logged: list[dict[str, Any]]) -> None:
+    party.write("chain.pem", party.certificates.chain(SERVER, life=timedelta(days=-1)))
+    async with serving(tls=party.tls()):
+        [warning] = [each for each in logged if each["log_level"] == "warning"]
+    assert "expired" in warning["event"]
+    assert warning["certificate"].endswith("chain.pem")

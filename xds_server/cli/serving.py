@@ -120,6 +120,8 @@ def serve(
     """
     from xds_server.cli.policies import open_source
 
+    if state is not None and no_state:
+        raise typer.BadParameter("it goes with --state as little as no with yes", param_hint="--no-state")
     asked = share(guard)
     chosen = terms.Terms(
         certificate=xds_certificate,
@@ -143,6 +145,9 @@ def serve(
 def _open_archive(state: Path, policies: Path) -> Archive:
     from xds_server.archive import Archive
 
+    if state.exists() and not state.is_dir():
+        remedy = "choose a folder with --state, or go without with --no-state"
+        raise CommandError(f"{state} is no folder to keep the last good state in", remedy)
     return Archive(state, policies)
 
 

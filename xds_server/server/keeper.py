@@ -56,7 +56,11 @@ class Keeper:
             return True
         try:
             written = await asyncio.to_thread(self._archive.keep, built.grounds, built.kept)
-        except OSError as error:
+        except Exception as error:
+            if not isinstance(error, OSError):
+                log.exception("the last good state cannot be written")
+                self._tell(f"{type(error).__name__}: {error}")
+                return False
             self._tell(f"{error.filename or self._archive.path}: {error.strerror or error}")
             return False
         self._tell(None)

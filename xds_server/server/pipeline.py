@@ -169,7 +169,13 @@ class Pipeline:
         tasks: set[asyncio.Task[None]] = set()
         if outlet.keeper is not None:
             tasks.add(asyncio.create_task(outlet.keeper.run(), name="keeper"))
-        self._guard.on_release = lambda: tasks.add(asyncio.create_task(self._step(outlet), name="release"))
+
+        def step_again() -> None:
+            task = asyncio.create_task(self._step(outlet), name="release")
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+        self._guard.on_release = step_again
         changes = self._changes()
         try:
             await self._step(outlet)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 
@@ -11,7 +12,7 @@ import structlog
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
-from cryptography.x509 import load_pem_x509_certificate, load_pem_x509_certificates
+from cryptography.x509 import Certificate, load_pem_x509_certificate, load_pem_x509_certificates
 
 log = structlog.get_logger("fairlead.tls")
 
@@ -85,7 +86,14 @@ class Certificates:
 
     def _read(self) -> grpc.ServerCertificateConfiguration:
         chain, key = _bytes(self._tls.certificate), _bytes(self._tls.key)
-        _require_pair(self._tls, chain, key)
+        certificate = _require_pair(self._tls, chain, key)
+        if certificate.not_valid_after_utc < datetime.now(UTC):
+            ended = certificate.not_valid_after_utc.isoformat()
+            log.warning(
+                "the certificate has expired: no client will trust it",
+                certificate=str(self._tls.certificate),
+                ended=ended,
+            )
         authorities = None
         if self._tls.client_ca is not None:
             authorities = _bytes(self._tls.client_ca)
@@ -100,7 +108,7 @@ def _bytes(file: Path) -> bytes:
         raise BadCertificateError(f"{file}: {error.strerror}") from error
 
 
-def _require_pair(tls: Tls, chain: bytes, key: bytes) -> None:
+def _require_pair(tls: Tls, chain: bytes, key: bytes) -> Certificate:
     try:
         certificate = load_pem_x509_certificate(chain)
     except ValueError as error:
@@ -109,8 +117,13 @@ def _require_pair(tls: Tls, chain: bytes, key: bytes) -> None:
         public = load_pem_private_key(key, None).public_key()
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise BadCertificateError(f"{tls.key} is no private key in PEM without a passphrase") from error
-    if _spki(certificate.public_key()) != _spki(public):
+    try:
+        pair = _spki(certificate.public_key()) == _spki(public)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise BadCertificateError(f"{tls.certificate} has a key that cannot be used") from error
+    if not pair:
         raise BadCertificateError(f"{tls.key} is not the key of {tls.certificate}")
+    return certificate
 
 
 def _spki(key: PublicKeyTypes) -> bytes:
