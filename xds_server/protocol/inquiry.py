@@ -19,6 +19,10 @@ class Inquiry:
     def __bool__(self) -> bool:
         return bool(self._groups)
 
+    def __contains__(self, name: str) -> bool:
+        """Say whether somebody is still to be tried, other than with the response in flight."""
+        return any(name in group for group in self._groups)
+
     def open(self, suspects: Iterable[str]) -> None:
         """Have two halves tried, one after the other; one suspect alone is guilty, and not tried again."""
         ordered = sorted(suspects)

@@ -187,7 +187,9 @@ class Ordering:
 
 def _on_its_way(clusters: Channel, name: str) -> bool:
     flight = clusters.flight
-    return clusters.fresh or name in clusters.dirty or (flight is not None and name in flight.sent)
+    sent = flight is not None and name in flight.sent
+    # Who is merely suspected is sent again in a moment.
+    return clusters.fresh or sent or name in clusters.dirty or name in clusters.inquiry
 
 
 def _pin(channel: Channel, pinned: set[str]) -> bool:

@@ -235,3 +235,24 @@ def test_D3_suspects_that_wait_for_their_clusters_are_tried_when_they_may_be(mak
     nacked = client.nack(R) if isinstance(client, Delta) else client.nack(R, *names)
     assert nacked == []
     assert [r.name for r in client.ack(C)[0].resources] == list(names)
+
+
+@VARIANTS
+def test_I2_a_first_route_waits_for_a_cluster_that_is_merely_suspected(make: type[Client]) -> None:
+    client = make()
+    client.see(res(C, "a"))
+    ask(client, C)
+    ack(client, C)
+    route = res(R, "r", needs=("new",))
+    client.see(res(C, "a", "bad"), res(C, "b", "2"), res(C, "c", "2"), res(C, "new"), route)
+    nack(client, C)
+    assert (client.sub(R, "r") if isinstance(client, Delta) else client.ask(R, "r")) == []
+    sent: list[str] = []
+    for _ in range(9):
+        if "new" in client.stream.channels[C].held:
+            break
+        flight = client.stream.channels[C].flight
+        assert flight is not None
+        bad = any(each.body == b"bad" for each in flight.sent.values())
+        sent = [each.type_url for each in (nack(client, C) if bad else ack(client, C))]
+    assert R in sent
