@@ -37,7 +37,7 @@ class ModelClient:
         """Clusters' new contents, which wait for what is in `warming`."""
         self.warm_by = 0.0
         self.suspects: set[str] = set()
-        """Clusters that may be missing: refused, or unknown to a new stream in state of the world."""
+        """Clusters that may be missing: refused, or not known to a new stream."""
         self.doubted: set[str] = set()
         """Clusters whose last response was refused."""
         self.excused = False

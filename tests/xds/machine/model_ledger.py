@@ -272,6 +272,6 @@ class Ledger:
             held_back = {r.name for r in view.resources(page.type_url) if refused & set(r.needs)}
             if page.type_url == C:
                 # Asked for once more and gone, but something in use refers to it.
-                held_back |= page.known.keys() - there
+                held_back |= (page.known.keys() | page.blamed.keys()) - there
             unanswered = {name for name in page.owed if page.wants(name) and (self.delta or name in there)}
             assert unanswered <= held_back, f"never answered: {unanswered}"

@@ -169,7 +169,7 @@ class SotwFree(FreeConversations):
     delta = False
 
 
-_CI = settings(max_examples=60, stateful_step_count=30, deadline=None, derandomize=True, database=None)
+_CI = settings(max_examples=80, stateful_step_count=30, deadline=None, derandomize=True, database=None)
 _SETTINGS = settings.get_profile("deep") if settings.get_current_profile_name() == "deep" else _CI
 TestDeltaEnvoy = DeltaEnvoy.TestCase
 TestDeltaEnvoy.settings = _SETTINGS
