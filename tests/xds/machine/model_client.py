@@ -37,9 +37,8 @@ class ModelClient:
         """Clusters' new contents, which wait for what is in `warming`."""
         self.warm_by = 0.0
         self.suspects: set[str] = set()
-        """Clusters that may be missing: refused, or not known to a new stream."""
         self.doubted: set[str] = set()
-        """Clusters whose last response was refused."""
+        """Clusters that may be missing: refused, or not known to a new stream; and those refused last."""
         self.excused = False
         """Time passed with something on its way, or routes are asked for before clusters."""
         self.deferred = False
@@ -270,8 +269,8 @@ class ModelClient:
     @property
     def calm(self) -> bool:
         """Nothing is on its way, unanswered or warming."""
-        busy = self.warming or any(half.answering or half.restless for half in self.halves.values())
-        return self.network.idle and not busy
+        busy = any(half.answering or half.restless for half in self.halves.values())
+        return self.network.idle and not self.warming and not busy
 
     def wait(self, seconds: float) -> None:
         self.excused |= not self.calm
