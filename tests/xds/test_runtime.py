@@ -50,7 +50,7 @@ async def test_M13_runtime_is_there_at_boot_and_changes_without_a_restart(
         streams=streams,
     )
     await plane.publish(fleet.compile(gateway(port, runtime={_FLAG: False, "text": "a b"}), *rest))
-    with await off(EnvoyProcess(bootstrap, tmp_path).__enter__) as envoy:
+    with EnvoyProcess(bootstrap, tmp_path) as envoy:
         await off(envoy.wait_ready)
         assert await off(value, envoy, _FLAG) == "false"
         assert await off(value, envoy, "text") == "a b"
@@ -77,7 +77,7 @@ async def test_M13_a_gateway_that_says_nothing_holds_no_envoy_back(
         xds=("127.0.0.1", plane.xds_port),
         admin=("127.0.0.1", 0),
     )
-    with await off(EnvoyProcess(bootstrap, tmp_path).__enter__) as envoy:
+    with EnvoyProcess(bootstrap, tmp_path) as envoy:
         await off(envoy.wait_ready)
         assert await off(envoy.stalls) == {}
         layers = (await off(envoy.get, "/runtime?format=json")).json()["layers"]

@@ -215,6 +215,9 @@ def everything_has_a_reason(trace: Trace) -> list[str]:
     channels: dict[tuple[int, str], _Channel] = {}
     warming: set[str] = set()
     clusters: dict[str, str] = {}
+    seen: dict[str, str] = {}
+    news: dict[int, set[str]] = {}
+    doubtful: set[str] = set()
     faults = []
     for at, record in enumerate(trace):
         key = (record.stream, record.type_url)
@@ -226,6 +229,8 @@ def everything_has_a_reason(trace: Trace) -> list[str]:
                 channel.mending = True
                 channel.refused |= names
                 if record.type_url == CLUSTER:
+                    # It may have what it refused, so that what it had before warms anew, also when that is mended.
+                    doubtful |= news[settled[at]]
                     clusters = {name: had for name, had in clusters.items() if name not in names}
             channel.take(record, answers_something=at in settled, first=first)
         elif record.kind == "response":
@@ -241,9 +246,10 @@ def everything_has_a_reason(trace: Trace) -> list[str]:
             channel.send(record)
             if record.type_url == CLUSTER:
                 # A client that comes back does not say which of these clusters it has.
-                warming |= {
-                    item.warms for item in record.items if new or clusters.get(item.name) != item.digest
-                }
+                changed = {item.name for item in record.items if clusters.get(item.name) != item.digest}
+                news[at] = {item.name for item in record.items if seen.get(item.name) != item.digest}
+                seen.update({item.name: item.digest for item in record.items})
+                warming |= {item.warms for item in record.items if new or item.name in changed | doubtful}
                 clusters.update({item.name: item.digest for item in record.items})
             elif record.type_url == ENDPOINT:
                 warming -= {item.name for item in record.items}
