@@ -93,8 +93,9 @@ def _try(stand: Stand, told: Path, kind: str, name: str, more: str) -> Refused:
         f"{more} is served, though {kind} {name} is refused",
     )
     wait_until(lambda: _calm(stand), "all else is settled")
+    # What Envoy asks for anew is sent, and refused, anew.
+    words = wait_until(lambda: _refusals(stand).get(kind, {}).get(name), f"{kind} {name} is still refused")
     found = _refusals(stand)
-    words = found[kind][name]
     put(told, "{}")
     stand.save(partial(stand.world.add_listener, f"{more}-too"))
     return Refused(
