@@ -8,7 +8,7 @@ from xds_server.protocol.channel import Channel
 from xds_server.protocol.gate import Gate
 from xds_server.protocol.message import Event, Request
 from xds_server.protocol.record import Flight
-from xds_server.protocol.types import CLUSTER
+from xds_server.protocol.types import ALONE, CLUSTER
 from xds_server.snapshot import Resource, View
 
 
@@ -86,7 +86,9 @@ class DeltaChannel(Channel):
             resource = view.get(self.type_url, name) if self.subscription.wants(name) else None
             if resource is not None:
                 self.leaving.pop(name, None)
-                if self.passes(resource, gate, now):
+                if sent and self.type_url in ALONE:
+                    self.dirty.add(name)
+                elif self.passes(resource, gate, now):
                     sent[name] = resource
             elif name in self.asked and (name not in self.leaving or self.type_url != CLUSTER):
                 # Whoever asks is told at once: a cluster may be warming until it knows that it has no endpoints.

@@ -8,7 +8,7 @@ from xds_server.protocol.channel import Channel
 from xds_server.protocol.gate import Gate
 from xds_server.protocol.message import Event, Request
 from xds_server.protocol.record import Flight
-from xds_server.protocol.types import CLUSTER, ENDPOINT, LISTENER, WILDCARD
+from xds_server.protocol.types import ALONE, CLUSTER, ENDPOINT, LISTENER, WILDCARD
 from xds_server.snapshot import Resource, View
 from xds_server.snapshot.view import version_of
 
@@ -90,7 +90,9 @@ class SotwChannel(Channel):
                 self.blocked.pop(name, None)
                 continue
             self.leaving.pop(name, None)
-            if self.passes(resource, gate, now):
+            if sent and self.type_url in ALONE:
+                self.dirty.add(name)
+            elif self.passes(resource, gate, now):
                 sent[name] = resource
         self.asked -= sent.keys()
         if not sent:

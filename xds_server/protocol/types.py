@@ -28,6 +28,11 @@ REFERRERS: Final = (LISTENER, SCOPE, EXTENSION, ROUTE)
 """Types whose resources may refer to clusters (`Resource.needs`, `Resource.uses`)."""
 
 
+ALONE: Final = frozenset({SECRET})
+"""Types of which a response brings one resource at most. A secret that Envoy refuses and is sent again as it is, it
+accepts without using it, so that nobody could find out afterwards which of several it refused."""
+
+
 def short(type_url: str) -> str:
     """Return the last part of a type URL, for people: `Cluster`."""
     return type_url.rpartition(".")[2]

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from tests.xds.machine.conversation import C, Delta, L, P, R, Sotw, res, view
+from tests.xds.machine.conversation import C, Delta, L, P, R, S, Sotw, res, view
 from xds_server.protocol import Response
 from xds_server.protocol.inquiry import Inquiry
 from xds_server.snapshot import Resource
@@ -256,3 +256,22 @@ def test_I2_a_first_route_waits_for_a_cluster_that_is_merely_suspected(make: typ
         bad = any(each.body == b"bad" for each in flight.sent.values())
         sent = [each.type_url for each in (nack(client, C) if bad else ack(client, C))]
     assert R in sent
+
+
+@VARIANTS
+def test_D12_secrets_come_one_by_one_because_envoy_takes_a_refused_one_for_good_when_it_comes_again(
+    make: type[Client],
+) -> None:
+    client = make()
+    client.see(*(res(S, name) for name in "abc"))
+    first = client.sub(S, *"abc") if isinstance(client, Delta) else client.ask(S, *"abc")
+    assert [len(each.resources) for each in first] == [1]
+    guilty = first[0].resources[0].name
+    rest = client.nack(S, "bad") if isinstance(client, Delta) else client.nack(S, *"abc", error="bad")
+    came = []
+    while rest:
+        (response,) = rest
+        came += [each.name for each in response.resources]
+        rest = client.ack(S) if isinstance(client, Delta) else client.ack(S, *"abc")
+    assert sorted([guilty, *came]) == ["a", "b", "c"]
+    assert list(client.stream.channels[S].refusals) == [guilty]
