@@ -60,7 +60,12 @@ class ControlRoom:
         self._thread.start()
         self._pipeline = _Noting(FolderSource(self.folder))
         self._plane, self._running = self._call(self._begin())
-        wait_until(self._ready, "the control plane has something to serve")
+        try:
+            wait_until(self._ready, "the control plane has something to serve")
+        except BaseException:
+            self._show_tasks()
+            self.stop()
+            raise
 
     async def _begin(self) -> tuple[ControlPlane, asyncio.Task[None]]:
         plane = ControlPlane(xds_address=f"127.0.0.1:{self.port}", admin_address="127.0.0.1:0")

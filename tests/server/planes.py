@@ -21,9 +21,9 @@ PATIENCE = 20.0
 
 
 @asynccontextmanager
-async def serving(**options: Any) -> AsyncIterator[ControlPlane]:
-    """Run a control plane on free ports."""
-    plane = ControlPlane(xds_address="127.0.0.1:0", admin_address="127.0.0.1:0", **options)
+async def serving(xds_port: int = 0, **options: Any) -> AsyncIterator[ControlPlane]:
+    """Run a control plane, on free ports unless its xDS port is named."""
+    plane = ControlPlane(xds_address=f"127.0.0.1:{xds_port}", admin_address="127.0.0.1:0", **options)
     await plane.start()
     try:
         yield plane

@@ -208,19 +208,18 @@ async def test_P4_a_stream_without_a_node_or_over_the_limit_is_refused() -> None
 
 
 async def test_an_open_stream_of_reports_or_questions_does_not_hold_up_the_end() -> None:
-    plane = ControlPlane(xds_address="127.0.0.1:0", admin_address="127.0.0.1:0")
-    await plane.start()
-    reporter = Reporter(plane)
-    await reporter.say()
-    await reporter.hear()
-    channel = local_channel(plane.xds_port)
-    asking: Any = channel.stream_stream(
-        "/envoy.service.status.v3.ClientStatusDiscoveryService/StreamClientStatus"
-    )()
-    await asking.write(b"")
-    await asyncio.wait_for(asking.read(), PATIENCE)
-    await asyncio.wait_for(plane.stop(grace=3600), PATIENCE)
-    assert await reporter.call.code() == grpc.StatusCode.OK
-    assert await asking.code() == grpc.StatusCode.OK
-    await channel.close()
-    await reporter.close()
+    async with serving() as plane:
+        reporter = Reporter(plane)
+        await reporter.say()
+        await reporter.hear()
+        channel = local_channel(plane.xds_port)
+        asking: Any = channel.stream_stream(
+            "/envoy.service.status.v3.ClientStatusDiscoveryService/StreamClientStatus"
+        )()
+        await asking.write(b"")
+        await asyncio.wait_for(asking.read(), PATIENCE)
+        await asyncio.wait_for(plane.stop(grace=3600), PATIENCE)
+        assert await reporter.call.code() == grpc.StatusCode.OK
+        assert await asking.code() == grpc.StatusCode.OK
+        await channel.close()
+        await reporter.close()

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.envoy_process import EnvoyProcess, free_port, sotw_ads, wait_until
+from tests.server.planes import serving
 from tests.xds.envoys import VARIANTS, Bootstrap, Traffic, off, still, synced
 from tests.xds.simple_fleet import cluster, endpoints, listener, route
 from xds_server.protocol import Response, Timing
@@ -28,14 +29,9 @@ async def serve() -> AsyncIterator[Serve]:
     async with AsyncExitStack() as stack:
 
         async def serve(port: int, generation: int, *resources: Resource, **options: Any) -> ControlPlane:
-            plane = ControlPlane(
-                xds_address=f"127.0.0.1:{port}",
-                admin_address="127.0.0.1:0",
-                timing=Timing(cluster_grace=0.05),
-                **options,
+            plane = await stack.enter_async_context(
+                serving(port, timing=Timing(cluster_grace=0.05), **options)
             )
-            await plane.start()
-            stack.push_async_callback(plane.stop)
             await plane.publish(Catalogue(generation, shared=layer(resources), gateways={"edge": {}}))
             return plane
 

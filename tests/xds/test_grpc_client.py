@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from tests.compiler.test_compiler import Fleet
 from tests.envoy_process import wait_until
 from tests.graph import world as w
+from tests.server.planes import serving
 from tests.xds.grpc_client import GrpcClient, grpc_backend
 from tests.xds.recorder import Recorder
 from tests.xds.simple_fleet import resource
@@ -234,25 +236,20 @@ async def test_Q4_a_server_that_comes_back_changes_nothing_and_then_serves_what_
     one, two = backends
     services = Services()
     catalogue = services.compile(model(revision("v1", one)))
-    before = ControlPlane(xds_address="127.0.0.1:0", admin_address="127.0.0.1:0")
-    await before.start()
-    await before.publish(catalogue)
-    with GrpcClient(LLAMA, before.xds_port) as client:
+    async with AsyncExitStack() as running:
+        before = await running.enter_async_context(serving())
+        await before.publish(catalogue)
+        client = running.enter_context(GrpcClient(LLAMA, before.xds_port))
         assert await off(client.call) == "one"
-        address = f"127.0.0.1:{before.xds_port}"
         await before.stop(0)
         assert await off(client.call) == "one"  # without anybody to ask
-        after = ControlPlane(xds_address=address, admin_address="127.0.0.1:0")
-        await after.start()
-        try:
-            await after.publish(catalogue)
-            await off(wait_until, lambda: after.nodes.one("grpc-1"), "the client on the new server")
-            assert await off(client.call) == "one"
-            await after.publish(services.compile(model(revision("v1", two))))
-            await until(client, "two")
-            assert not any(each["nacked"] for each in seen(after).values())
-        finally:
-            await after.stop(0)
+        after = await running.enter_async_context(serving(before.xds_port))
+        await after.publish(catalogue)
+        await off(wait_until, lambda: after.nodes.one("grpc-1"), "the client on the new server")
+        assert await off(client.call) == "one"
+        await after.publish(services.compile(model(revision("v1", two))))
+        await until(client, "two")
+        assert not any(each["nacked"] for each in seen(after).values())
 
 
 async def test_Q5_each_response_holds_all_that_was_named_and_exists_not_only_what_changed(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.envoy_process import EnvoyProcess, free_port, wait_until
+from tests.server.planes import serving
 from tests.xds.conftest import Publish
 from tests.xds.envoys import VARIANTS, Bootstrap, Traffic, off, synced
 from tests.xds.simple_fleet import cluster, endpoints, listener, route
@@ -56,40 +58,33 @@ async def test_H8_H10_a_restarted_server_changes_nothing_until_something_changed
         resources = [listener("front", port, "r"), route("r", "c1"), cluster("c1"), cluster("c2")]
         return [*resources, endpoints("c1", upstream_port), endpoints("c2", two)]
 
-    async def serve(generation: int, *resources: Resource) -> ControlPlane:
-        plane = ControlPlane(
-            xds_address=f"127.0.0.1:{xds}",
-            admin_address="127.0.0.1:0",
-            timing=Timing(cluster_grace=0.05),
-        )
-        await plane.start()
-        await plane.publish(Catalogue(generation, shared=layer(resources), gateways={"edge": {}}))
-        return plane
+    async with AsyncExitStack() as running:
 
-    first = await serve(1, *state(one))
-    try:
-        with EnvoyProcess(bootstrap(xds, gateway="edge", region="eu"), tmp_path) as envoy:
-            await off(envoy.wait_ready)
-            with Traffic(port) as traffic:
-                await off(traffic.wait, "one")
-                await off(wait_until, lambda: synced(first))
-                before = envoy.stats("(cluster|listener)_(added|modified|removed)")
-                assert before["cluster_manager.cluster_added"] == 3
-                await first.stop()
-                second = await serve(1, *state(one))
-                await off(wait_until, lambda: synced(second))
-                # The answer to a change is the proof that everything before it was taken.
-                await second.publish(Catalogue(2, shared=layer(state(two)), gateways={"edge": {}}))
-                await off(traffic.wait, "two")
-                assert envoy.stats("(cluster|listener)_(added|modified|removed)") == before
-                await second.stop()
-                third = await serve(9, *state(one))
-                await off(traffic.wait, "one")
-                await third.stop()
-            assert traffic.bad == []
-            assert envoy.stalls() == {}
-    finally:
-        await first.stop()
+        async def serve(generation: int, *resources: Resource) -> ControlPlane:
+            plane = await running.enter_async_context(serving(xds, timing=Timing(cluster_grace=0.05)))
+            await plane.publish(Catalogue(generation, shared=layer(resources), gateways={"edge": {}}))
+            return plane
+
+        first = await serve(1, *state(one))
+        envoy = running.enter_context(EnvoyProcess(bootstrap(xds, gateway="edge", region="eu"), tmp_path))
+        await off(envoy.wait_ready)
+        with Traffic(port) as traffic:
+            await off(traffic.wait, "one")
+            await off(wait_until, lambda: synced(first))
+            before = envoy.stats("(cluster|listener)_(added|modified|removed)")
+            assert before["cluster_manager.cluster_added"] == 3
+            await first.stop()
+            second = await serve(1, *state(one))
+            await off(wait_until, lambda: synced(second))
+            # The answer to a change is the proof that everything before it was taken.
+            await second.publish(Catalogue(2, shared=layer(state(two)), gateways={"edge": {}}))
+            await off(traffic.wait, "two")
+            assert envoy.stats("(cluster|listener)_(added|modified|removed)") == before
+            await second.stop()
+            await serve(9, *state(one))
+            await off(traffic.wait, "one")
+        assert traffic.bad == []
+        assert envoy.stalls() == {}
 
 
 @VARIANTS
