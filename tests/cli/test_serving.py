@@ -12,6 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.envoy_process import free_port, wait_until
+
 from .conftest import FAIRLEAD, PATIENCE, Run, wait_for_end
 
 FLEET = """\
@@ -139,3 +141,30 @@ def test_a_taken_port_is_named(fairlead: Run, folder: Path, option: str) -> None
 @pytest.mark.parametrize("arguments", [("--xds", "18000"), ("--admin", "here"), ("--log-format", "xml")])
 def test_wrong_usage_exits_64(fairlead: Run, folder: Path, arguments: tuple[str]) -> None:
     assert fairlead("serve", folder, *arguments).returncode == 64
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_a_log_on_a_full_disk_does_not_keep_it_from_serving(
+    environment: dict[str, str], folder: Path, tmp_path: Path, form: str
+) -> None:
+    admin = f"127.0.0.1:{free_port()}"
+    command = [
+        *(FAIRLEAD, "serve", folder, "--log-format", form),
+        *("--xds", "127.0.0.1:0", "--admin", admin),
+    ]
+    with open("/dev/full", "wb") as full:
+        process = subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=full)
+    try:
+        wait_until(lambda: _status(f"http://{admin}/readyz") == 200, "it serves", PATIENCE)
+    finally:
+        process.terminate()
+        code = process.wait(PATIENCE)
+    # Python's own last flush of stderr fails, and says so in the exit code.
+    assert code in (0, 120)
+
+
+def _status(url: str) -> int:
+    try:
+        return httpx.get(url).status_code
+    except httpx.TransportError:
+        return 0

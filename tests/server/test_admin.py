@@ -210,7 +210,7 @@ def test_logs_are_json_where_nobody_looks() -> None:
 def test_logs_are_words_on_a_terminal() -> None:
     stream = io.StringIO()
     try:
-        configure("debug", stream=stream, json=False)
+        configure("debug", stream=stream, as_json=False)
         structlog.get_logger("x").debug("hello", node="n")
     finally:
         structlog.reset_defaults()
@@ -228,7 +228,7 @@ def test_a_traceback_in_the_log_tells_no_local_variables(json: bool) -> None:
     """Among them would be the private keys of listeners."""
     stream = io.StringIO()
     try:
-        configure(stream=stream, json=json)
+        configure(stream=stream, as_json=json)
         private_key = "BEGIN " + "PRIVATE KEY"
         try:
             raise ValueError(len(private_key))

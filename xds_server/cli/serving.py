@@ -165,7 +165,7 @@ def _configure_log(form: LogFormat) -> None:
     if form is LogFormat.JSON or (form is LogFormat.AUTO and not sys.stderr.isatty()):
         from xds_server.server import configure
 
-        configure(json=True)
+        configure(as_json=True)
     else:
         from xds_server.cli import logs
 

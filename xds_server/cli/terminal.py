@@ -7,13 +7,11 @@ buffer is full.
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
+from contextlib import suppress
 from typing import Final, TextIO
 
-GONE: Final = (errno.EIO, errno.EPIPE)
-"""Who reads our words has closed the terminal or the pipe. That must not keep us from tidying up."""
 STYLES: Final = {"error": "1;31", "warning": "33", "good": "32", "strong": "1", "faint": "2"}
 
 
@@ -24,13 +22,14 @@ def put(text: str) -> None:
 
 
 def say(text: str, style: str | None = None) -> None:
-    """Write words for a person to stderr, with a newline; ``style`` is one of ``STYLES``."""
-    try:
+    """Write words for a person to stderr, with a newline; ``style`` is one of ``STYLES``.
+
+    Words that can't be written (the terminal or the pipe is closed, the disk is full) are lost: there is nobody to
+    tell, and it must keep us neither from the work nor from tidying up after it.
+    """
+    with suppress(OSError):
         sys.stderr.write(f"{paint(text, style, sys.stderr)}\n")
         sys.stderr.flush()
-    except OSError as error:
-        if error.errno not in GONE:
-            raise
 
 
 def complain(message: str, hint: str | None = None) -> None:
