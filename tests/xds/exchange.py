@@ -65,6 +65,18 @@ async def hold(client: RawClient, type_url: str, *names: str) -> Any:
     return response
 
 
+async def hold_each(client: RawClient, type_url: str, *names: str) -> list[str]:
+    """Ask for names that are all there, take and acknowledge the answers (secrets come one by one); their bodies."""
+    found = bodies(await hold(client, type_url, *names))
+    while len(found) < len(names):
+        response = await client.hear()
+        assert response.type_url == type_url
+        assert type_url in t.ALONE
+        await client.ack(type_url, *names)
+        found += bodies(response)
+    return sorted(found)
+
+
 def bodies(response: Any) -> list[str]:
     """What is in a response, in either variant."""
     if hasattr(response, "removed_resources"):

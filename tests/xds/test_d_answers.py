@@ -18,6 +18,7 @@ from tests.xds.exchange import (
     bodies,
     heard,
     hold,
+    hold_each,
     res,
     told_of,
     until,
@@ -80,7 +81,7 @@ async def test_D2_an_ack_of_names_is_not_answered(
 ) -> None:
     await publish(res(type_url, "a"), res(type_url, "b"))
     client = connect(variant)
-    await hold(client, type_url, "a", "b")
+    await hold_each(client, type_url, "a", "b")
     assert await heard(client) == []
 
 

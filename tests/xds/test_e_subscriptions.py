@@ -19,6 +19,7 @@ from tests.xds.exchange import (
     bodies,
     heard,
     hold,
+    hold_each,
     removed,
     res,
 )
@@ -271,7 +272,7 @@ async def test_E19_a_held_name_asked_for_again_is_sent(
 ) -> None:
     await publish(res(type_url, "a"), res(type_url, "b"))
     client = connect()
-    await hold(client, type_url, "a", "b")
+    await hold_each(client, type_url, "a", "b")
     await client.say(type_url, "a")
     assert [bodies(each) for each in await heard(client)] == [["a"]]
 

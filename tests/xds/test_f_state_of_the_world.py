@@ -22,6 +22,7 @@ from tests.xds.exchange import (
     bodies,
     heard,
     hold,
+    hold_each,
     res,
     told_of,
     until,
@@ -58,7 +59,7 @@ async def test_F3_only_what_changed_is_sent_and_absence_says_nothing(
 ) -> None:
     await publish(res(type_url, "a"), res(type_url, "b"))
     client = connect("sotw")
-    assert bodies(await hold(client, type_url, "a", "b")) == ["a", "b"]
+    assert await hold_each(client, type_url, "a", "b") == ["a", "b"]
     await publish(res(type_url, "a", " 2"), res(type_url, "b"))
     assert bodies(await client.hear()) == ["a 2"]
     await client.ack(type_url, "a", "b")

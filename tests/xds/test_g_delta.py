@@ -18,6 +18,7 @@ from tests.xds.exchange import (
     bodies,
     heard,
     hold,
+    hold_each,
     removed,
     res,
 )
@@ -42,7 +43,7 @@ async def test_G1_C1_an_update_of_one_of_many_sends_that_one(connect: Connect, p
 async def test_G2_a_deletion_is_told_once(connect: Connect, publish: Publish, type_url: str) -> None:
     await publish(res(type_url, "a"), res(type_url, "b"))
     client = connect()
-    await hold(client, type_url, "a", "b")
+    await hold_each(client, type_url, "a", "b")
     await publish(res(type_url, "a"))
     response = await client.hear()
     assert (names(response), removed(response)) == ([], ["b"])

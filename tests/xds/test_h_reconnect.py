@@ -16,6 +16,16 @@ def versions(response: Any) -> dict[str, str]:
     return {resource.name: resource.version for resource in response.resources}
 
 
+async def all_versions(client: RawClient, type_url: str, *names: str) -> dict[str, str]:
+    """Ask for names, of which one is not there, and hold what comes: secrets one by one."""
+    found = versions(await hold(client, type_url, *names))
+    while len(found) < len(names) - 1:
+        response = await client.hear()
+        await client.ack(type_url)
+        found |= versions(response)
+    return found
+
+
 async def test_H1_each_type_is_sent_what_changed_is_missing_or_gone(
     connect: Connect, publish: Publish
 ) -> None:
@@ -25,7 +35,7 @@ async def test_H1_each_type_is_sent_what_changed_is_missing_or_gone(
     await publish(*state("kept", "changed", "gone"))
     first, held = connect(), {}
     for type_url in (C, L, R, S):
-        held[type_url] = versions(await hold(first, type_url, "kept", "changed", "gone", "new"))
+        held[type_url] = await all_versions(first, type_url, "kept", "changed", "gone", "new")
     await first.close()
     await publish(*state("kept", "changed 2", "new"))
     second = connect()
@@ -34,13 +44,13 @@ async def test_H1_each_type_is_sent_what_changed_is_missing_or_gone(
         await second.say(type_url, *asked, held=held[type_url])
         told: list[str] = []
         gone: list[str] = []
-        while not gone:
+        while len(told) + len(gone) < 3:
             response = await second.hear()
             assert response.type_url == type_url
             await second.ack(type_url)
             told += bodies(response)
             gone += removed(response)
-        assert (told, gone) == (["changed2", "new"], ["gone"])
+        assert (sorted(told), gone) == (["changed2", "new"], ["gone"])
     assert await heard(second) == []
 
 
