@@ -93,8 +93,8 @@ def test_origins_come_back_with_file_and_line(tmp_path: Path) -> None:
     built = plane.build(files)
     plane.keep(built)
     for name, tenant in restored(tmp_path).tenants.items():
-        assert [each.origin for each in tenant.endpoints] == [
-            each.origin for each in built.graph.tenants[name].endpoints
+        assert [each.origin for each in tenant.endpoints.values()] == [
+            each.origin for each in built.graph.tenants[name].endpoints.values()
         ]
 
 
@@ -105,7 +105,7 @@ def test_what_is_the_same_is_not_written_again_nor_read_twice(tmp_path: Path) ->
     again = Plane(tmp_path)
     (remembered,) = (each.manifests for each in again.recalled.caches[1].files.values())
     built = again.build(GOOD)
-    assert all(a is b for a, b in zip(remembered, built.grounds["acme"].manifests, strict=True))
+    assert all(a is b for a, b in zip(remembered, built.grounds["acme"].roster, strict=True))
     assert again.keep(built) == 0
 
 
@@ -123,7 +123,7 @@ def test_O3_a_broken_workspace_comes_back_as_it_was_and_others_move_on(tmp_path:
     broken = second.build({**GOOD, "acme": SPOILT, "beta": [workspace("beta")]})
     assert broken.kept == {"acme"}
     assert broken.graph.tenants["acme"] == good.graph.tenants["acme"]
-    assert broken.graph.tenants["beta"].endpoints == ()
+    assert broken.graph.tenants["beta"].endpoints == {}
     second.keep(broken)
     assert restored(tmp_path) == broken.graph
 
@@ -135,7 +135,7 @@ def test_a_kept_workspace_takes_along_the_fleet_that_it_stood_on(tmp_path: Path)
     first.keep(first.build(files))
     moved = first.build({**files, "acme": SPOILT, "fleet": list(FLEET)})
     assert moved.kept == {"acme"}
-    (left,) = moved.graph.tenants["acme"].endpoints[0].deployments[0].revisions[0].backends
+    (left,) = moved.graph.endpoints["acme/models/llama"].deployments[0].revisions[0].backends
     assert left.place.name == "eu-west-3"
     assert first.keep(moved) == 2
     again = Plane(tmp_path).build({**files, "acme": SPOILT, "fleet": list(FLEET)})

@@ -249,5 +249,5 @@ def test_resources_tell_the_manifest_they_come_from() -> None:
 
 
 def test_an_empty_graph_is_compiled_too() -> None:
-    catalogue = Compiler(ROOTS).compile(Graph({}, {}, {}, {}))
+    catalogue = Compiler(ROOTS).compile(Graph())
     assert catalogue.view(Audience("edge", "eu-west-3")) is None

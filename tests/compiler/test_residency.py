@@ -119,7 +119,7 @@ def compiled(graph: Graph, region: str) -> dict[tuple[str, str], list[tuple[str,
     """Region and host of every endpoint that an Envoy in the region is given, by environment and revision."""
     found: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for tenant in graph.tenants.values():
-        for endpoint in tenant.endpoints:
+        for endpoint in tenant.endpoints.values():
             for deployment in endpoint.deployments:
                 for revision in deployment.revisions:
                     origin = graph.regions.get(region)

@@ -51,8 +51,7 @@ def list_regions(graph: Graph) -> list[str]:
     return sorted(
         {
             backend.place.region
-            for tenant in graph.tenants.values()
-            for endpoint in tenant.endpoints
+            for endpoint in graph.endpoints.values()
             for deployment in endpoint.deployments
             for revision in deployment.revisions
             for backend in (*revision.backends, *revision.refused)

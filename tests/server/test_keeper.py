@@ -11,7 +11,7 @@ from xds_server.graph import Built, Graph
 from xds_server.server.keeper import Keeper
 from xds_server.server.readiness import Readiness
 
-BUILT = Built(Graph({}, {}, {}, {}), (), frozenset(), fleet_kept=False, grounds={})
+BUILT = Built(Graph(), (), frozenset(), fleet_kept=False, grounds={})
 
 
 class Archive:

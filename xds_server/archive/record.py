@@ -77,7 +77,7 @@ class Record:
         cls, owner: str | None, ground: Ground, fleet: Ground | None, saved: str, breath: Breath
     ) -> Record:
         """The record of a ground, in a graph whose fleet stands on another."""
-        content = Content.of(ground.manifests, ground.attachments, breath)
+        content = Content.of(ground.roster, ground.attachments, breath)
         if ground.fleet is None or ground.fleet is fleet:
             return cls(owner, saved, content)
         then = _referred_to(ground.fleet, breath)
@@ -90,5 +90,5 @@ class Record:
 
 
 def _referred_to(fleet: Ground, breath: Breath) -> Content:
-    manifests = (each for each in fleet.manifests if each.kind != _NOT_REFERRED_TO)
+    manifests = (each for each in fleet.roster if each.kind != _NOT_REFERRED_TO)
     return Content.of(manifests, fleet.attachments, breath)

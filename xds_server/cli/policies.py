@@ -12,11 +12,12 @@ from xds_server.cli import diagnostics, issuer
 from xds_server.cli.outcome import CommandError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from xds_server.graph import Built, Graph
     from xds_server.policy import Diagnostic
+    from xds_server.shards import Shards
     from xds_server.snapshot import Catalogue
     from xds_server.sources import FolderSource, SourceText
 
@@ -30,13 +31,32 @@ class DevelopmentSource:
     def __init__(self, source: FolderSource) -> None:
         self._source = source
         self._jwks: tuple[object, bytes] | None = None
+        self._files: Shards[str] | None = None
+        self._asking: set[str] = set()
+        self._attachments: tuple[object, Mapping[str, bytes]] | None = None
 
     def read(self) -> SourceText:
         """Read the policies; raises ``CommandError`` if the issuer's key is needed and can't be had."""
         text = self._source.read()
-        if not any(MENTION.search(each) for each in text.files.values()):
-            return text
-        return replace(text, attachments={**text.attachments, issuer.ATTACHMENT: self._keys()})
+        self._follow(text.files)
+        return (
+            replace(text, attachments=self._attach(text.attachments, self._keys())) if self._asking else text
+        )
+
+    def _follow(self, files: Shards[str]) -> None:
+        """Keep track of the files that ask for the issuer, by looking at what changed."""
+        last = self._files
+        changed, gone = files.since(last) if last is not None else (frozenset(files), frozenset())
+        self._asking -= gone | changed
+        self._asking |= {name for name in changed if MENTION.search(files[name])}
+        self._files = files
+
+    def _attach(self, attachments: Mapping[str, bytes], keys: bytes) -> Mapping[str, bytes]:
+        """Return the attachments with the keys; the same object for the same ones."""
+        given = (attachments, keys)
+        if self._attachments is None or self._attachments[0] != given:
+            self._attachments = (given, {**attachments, issuer.ATTACHMENT: keys})
+        return self._attachments[1]
 
     def _keys(self) -> bytes:
         """Return the JWKS, made anew only when the key's file has changed: checking an RSA key takes 50 ms."""

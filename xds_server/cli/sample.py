@@ -64,15 +64,14 @@ def find_samples(graph: Graph) -> tuple[Sample, ...]:
 
 def _backends(graph: Graph) -> Iterator[tuple[tuple[str, int], str, str, str]]:
     """Yield address, region, endpoint and revision of each backend that a sample could stand for."""
-    for tenant in graph.tenants.values():
-        for endpoint in tenant.endpoints:
-            for deployment in endpoint.deployments:
-                for revision in deployment.revisions:
-                    for backend in revision.backends:
-                        address = backend.address
-                        if not address.tls and port.loopback(address.host):
-                            host = "127.0.0.1" if address.host == "localhost" else address.host
-                            yield (host, address.port), backend.place.region, endpoint.path, revision.name
+    for endpoint in graph.endpoints.values():
+        for deployment in endpoint.deployments:
+            for revision in deployment.revisions:
+                for backend in revision.backends:
+                    address = backend.address
+                    if not address.tls and port.loopback(address.host):
+                        host = "127.0.0.1" if address.host == "localhost" else address.host
+                        yield (host, address.port), backend.place.region, endpoint.path, revision.name
 
 
 def claim(sample: Sample) -> socket.socket | None:

@@ -77,7 +77,7 @@ def choose_endpoint(graph: Graph) -> tuple[Endpoint, str | None] | None:
     Returns the endpoint, and the environment to ask for where its default one has no deployment; ``None`` if
     nothing at all is deployed.
     """
-    deployed = [each for tenant in graph.tenants.values() for each in tenant.endpoints if each.deployments]
+    deployed = [each for _, each in sorted(graph.endpoints.items()) if each.deployments]
     if not deployed:
         return None
     best = min(

@@ -33,8 +33,7 @@ class Compiler:
         are sent when one of them first asks.
         """
         self._generation += 1
-        endpoints = [endpoint for tenant in graph.tenants.values() for endpoint in tenant.endpoints]
-        plain = self._plain.compile(graph, endpoints)
+        plain = self._plain.compile(graph)
         spoken: dict[Target, Layers] = {}
 
         def speak(dialect: Dialect) -> Layers | None:
@@ -42,7 +41,7 @@ class Compiler:
             if target == NEWEST:
                 return None
             if target not in spoken:
-                spoken[target] = self._vary(target).compile(graph, endpoints, plain)
+                spoken[target] = self._vary(target).compile(graph, plain)
             return spoken[target]
 
         return Catalogue(

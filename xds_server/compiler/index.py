@@ -2,41 +2,39 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from threading import Lock
 
 from xds_server.graph import Endpoint, Place
+from xds_server.shards import EMPTY, Shards
 from xds_server.snapshot import Layer, Resource
 
 Compile = Callable[[Endpoint], Iterable[Resource]]
 CompileFor = Callable[[Endpoint, Place | None], Iterable[Resource]]
+IndexedLayer = dict[str, Shards[Resource]]
 
 
 class EndpointIndex:
     """The resources of all endpoints, by type and name. An endpoint that stays the same is not compiled again."""
 
     def __init__(self) -> None:
-        self._compiled: dict[str, tuple[Endpoint, tuple[Resource, ...]]] = {}
-        self._layer: dict[str, dict[str, Resource]] = {}
+        self._endpoints: Shards[Endpoint] = EMPTY
+        self._compiled: dict[str, tuple[Resource, ...]] = {}
+        self._layer: IndexedLayer = {}
 
-    def update(self, endpoints: Iterable[Endpoint], compile_one: Compile) -> Layer:
-        """The layer of these endpoints. What was returned before is never changed."""
-        before = self._compiled
-        compiled: dict[str, tuple[Endpoint, tuple[Resource, ...]]] = {}
-        added: list[Resource] = []
-        dropped: list[Resource] = []
-        for endpoint in endpoints:
-            known = before.get(endpoint.path)
-            if known is not None and (known[0] is endpoint or known[0] == endpoint):
-                compiled[endpoint.path] = known
-                continue
-            resources = tuple(compile_one(endpoint))
-            compiled[endpoint.path] = (endpoint, resources)
-            added += resources
-            dropped += known[1] if known is not None else ()
-        if len(compiled) != len(before) + len(compiled.keys() - before.keys()):
-            dropped += [each for path in before.keys() - compiled.keys() for each in before[path][1]]
-        self._compiled = compiled
+    def update(self, endpoints: Shards[Endpoint], compile_one: Compile) -> IndexedLayer:
+        """The layer of these endpoints, by path. What was returned before is never changed."""
+        changed, gone = endpoints.since(self._endpoints)
+        # Those that were merely made again mean the same.
+        changed = frozenset(path for path in changed if self._endpoints.get(path) != endpoints[path])
+        compiled = {path: tuple(compile_one(endpoints[path])) for path in changed}
+        dropped = [each for path in changed | gone for each in self._compiled.get(path, ())]
+        added = [each for resources in compiled.values() for each in resources]
+        for path in gone:
+            self._compiled.pop(path, None)
+        self._compiled |= compiled
+        self._endpoints = endpoints
         if added or dropped:
             self._layer = _amend(self._layer, dropped, added)
         return self._layer
@@ -50,8 +48,8 @@ class RegionIndex:
         self._lock = Lock()
 
     def update(
-        self, endpoints: list[Endpoint], region: str, origin: Place | None, compile_one: CompileFor
-    ) -> Layer:
+        self, endpoints: Shards[Endpoint], region: str, origin: Place | None, compile_one: CompileFor
+    ) -> IndexedLayer:
         """The layer of these endpoints for a region, which ``origin`` is in (``None``: nobody knows where it is)."""
         # Clients choose what their region is called: all places that nobody knows are one.
         region = region if origin is not None else ""
@@ -63,22 +61,22 @@ class RegionIndex:
             return known[1].update(endpoints, lambda endpoint: compile_one(endpoint, origin))
 
 
-def _amend(
-    layer: dict[str, dict[str, Resource]], dropped: list[Resource], added: list[Resource]
-) -> dict[str, dict[str, Resource]]:
-    amended = dict(layer)
-    for url in {resource.type_url for resource in (*dropped, *added)}:
-        amended[url] = dict(layer.get(url, {}))
+def _amend(layer: IndexedLayer, dropped: list[Resource], added: list[Resource]) -> IndexedLayer:
+    gone: dict[str, set[str]] = defaultdict(set)
+    put: dict[str, dict[str, Resource]] = defaultdict(dict)
     for resource in dropped:
-        amended[resource.type_url].pop(resource.name, None)
+        gone[resource.type_url].add(resource.name)
     for resource in added:
-        amended[resource.type_url][resource.name] = resource
+        put[resource.type_url][resource.name] = resource
+    amended = dict(layer)
+    for url in gone.keys() | put.keys():
+        amended[url] = layer.get(url, EMPTY).amend(gone[url] - put[url].keys(), put[url])
     return amended
 
 
-def merge(one: Layer, other: Layer) -> Layer:
-    """Two layers as one, where no type holds a name in both."""
+def merge(one: IndexedLayer, other: Layer) -> IndexedLayer:
+    """A layer and a few resources more, as one; no type holds a name in both."""
     merged = dict(one)
     for url, resources in other.items():
-        merged[url] = {**merged[url], **resources} if url in merged else resources
+        merged[url] = merged.get(url, EMPTY).amend((), resources)
     return merged

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from xds_server.graph import Endpoint, Graph
+from xds_server.shards import EMPTY, Shards
 from xds_server.snapshot import Layer, Regional
 
 from .index import EndpointIndex, RegionIndex
@@ -15,6 +16,24 @@ from .proxyless import compile_places, compile_services
 class _Kept:
     services: EndpointIndex = field(default_factory=EndpointIndex)
     regions: RegionIndex = field(default_factory=RegionIndex)
+    _graph: Graph = field(default_factory=Graph)
+    _workspaces: tuple[str, ...] = ()
+    _endpoints: Shards[Endpoint] = EMPTY
+
+    def select(self, graph: Graph, workspaces: tuple[str, ...]) -> Shards[Endpoint]:
+        """The endpoints of workspaces that every member may call. Nobody could check the claims that others ask for."""
+        last = self._graph if workspaces == self._workspaces else Graph()
+        found = self._endpoints if workspaces == self._workspaces else EMPTY
+        changed, gone = graph.endpoints.since(last.endpoints)
+        wanted = set(workspaces)
+        put = {
+            path: endpoint
+            for path in changed
+            if (endpoint := graph.endpoints[path]).workspace in wanted and not endpoint.rules
+        }
+        self._graph, self._workspaces = graph, workspaces
+        self._endpoints = found.amend((changed | gone) - put.keys(), put)
+        return self._endpoints
 
 
 class ProxylessIndex:
@@ -32,7 +51,7 @@ class ProxylessIndex:
             if proxyless is None:
                 continue
             kept = self._kept.setdefault(name, _Kept())
-            endpoints = [each for workspace in proxyless.workspaces for each in _open(graph, workspace)]
+            endpoints = kept.select(graph, proxyless.workspaces)
             own[name] = kept.services.update(endpoints, compile_services)
             regional[name] = _regional(graph, kept.regions, endpoints)
         for name in self._kept.keys() - own.keys():
@@ -40,13 +59,7 @@ class ProxylessIndex:
         return own, regional
 
 
-def _open(graph: Graph, workspace: str) -> list[Endpoint]:
-    """The endpoints of a workspace that every member may call. Nobody could check the claims that others ask for."""
-    tenant = graph.tenants.get(workspace)
-    return [endpoint for endpoint in tenant.endpoints if not endpoint.rules] if tenant is not None else []
-
-
-def _regional(graph: Graph, regions: RegionIndex, endpoints: list[Endpoint]) -> Regional:
+def _regional(graph: Graph, regions: RegionIndex, endpoints: Shards[Endpoint]) -> Regional:
     def compile_region(region: str) -> Layer:
         return regions.update(endpoints, region, graph.regions.get(region), compile_places)
 

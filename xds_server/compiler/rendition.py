@@ -32,35 +32,46 @@ class Rendition:
         self._shared = EndpointIndex()
         self._regions = RegionIndex()
         self._proxyless = ProxylessIndex()
-        self._fleet: tuple[object, Layer] = (None, {})
+        self._fleet: tuple[Graph | None, Layer] = (None, {})
         self._gateways: dict[str, tuple[Edge, Layer]] = {}
 
-    def compile(self, graph: Graph, endpoints: list[Endpoint]) -> Layers:
-        """The layers of a graph, whose endpoints these are; those of regions as they are asked for."""
-        shared = self._shared.update(endpoints, _compile_shared)
+    def compile(self, graph: Graph) -> Layers:
+        """The layers of a graph; those of regions as they are asked for."""
+        shared = self._shared.update(graph.endpoints, _compile_shared)
         without_envoy, private = self._proxyless.compile(graph)
         envoys = {name: edge for name, edge in graph.edges.items() if name not in without_envoy}
         return Layers(
             merge(shared, self._compile_fleet(graph)),
             {name: self._compile_gateway(edge) for name, edge in envoys.items()} | without_envoy,
             lambda region: self._regions.update(
-                endpoints, region, graph.regions.get(region), _compile_regional
+                graph.endpoints, region, graph.regions.get(region), _compile_regional
             ),
             private,
         )
 
     def _compile_fleet(self, graph: Graph) -> Layer:
-        # All that these depend on: the issuers, and which workspaces trust which of them.
-        key = (graph.authorities, {name: tenant.issuers for name, tenant in graph.tenants.items()})
-        if self._fleet[0] != key:
-            self._fleet = (key, layer([*_compile_fleet(graph), self._roots]))
-        return self._fleet[1]
+        last, known = self._fleet
+        if last is None or _trust_differs(last, graph):
+            known = layer([*_compile_fleet(graph), self._roots])
+        self._fleet = (graph, known)
+        return known
 
     def _compile_gateway(self, edge: Edge) -> Layer:
         known = self._gateways.get(edge.name)
         if known is None or known[0] != edge:
             known = self._gateways[edge.name] = (edge, layer(_compile_gateway(edge)))
         return known[1]
+
+
+def _trust_differs(last: Graph, graph: Graph) -> bool:
+    """Whether the issuers, or who trusts which of them, are others: all that the fleet's filters depend on."""
+    if last.authorities != graph.authorities:
+        return True
+    changed, gone = graph.tenants.since(last.tenants)
+    return bool(gone) or any(
+        name not in last.tenants or last.tenants[name].issuers != graph.tenants[name].issuers
+        for name in changed
+    )
 
 
 def _compile_shared(endpoint: Endpoint) -> Iterator[Resource]:

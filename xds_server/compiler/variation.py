@@ -38,23 +38,23 @@ class Variation:
         self._gateways: dict[str, tuple[Edge, Layer]] = {}
         self._lock = Lock()
 
-    def compile(self, graph: Graph, endpoints: list[Endpoint], plain: Layers) -> Layers:
-        """The layers of a graph, whose endpoints these are; ``plain`` is what the newest Envoy is sent over ADS."""
+    def compile(self, graph: Graph, plain: Layers) -> Layers:
+        """The layers of a graph; ``plain`` is what the newest Envoy is sent over ADS."""
         with self._lock:
             return Layers(
-                self._compile_shared(graph, endpoints, plain.shared),
+                self._compile_shared(graph, plain.shared),
                 {
                     name: self._compile_gateway(edge, plain.gateways[name])
                     for name, edge in graph.edges.items()
                 },
-                lambda region: self._compile_region(graph, endpoints, plain, region),
+                lambda region: self._compile_region(graph, plain, region),
                 plain.private,
             )
 
-    def _compile_shared(self, graph: Graph, endpoints: list[Endpoint], plain: Layer) -> Layer:
+    def _compile_shared(self, graph: Graph, plain: Layer) -> Layer:
         mixed = dict(plain)
         if self._fetches_otherwise:
-            clusters = self._clusters.update(endpoints, self._compile_clusters)
+            clusters = self._clusters.update(graph.endpoints, self._compile_clusters)
             keys = layer(_share(self._compile_key_clusters(graph.authorities.values()), plain))
             mixed |= merge(clusters, keys)
         if Feature.CEL_STRINGS in self._target.lacking:
@@ -68,7 +68,7 @@ class Variation:
             self._membership = (plain, own)
         return self._membership[1]
 
-    def _compile_region(self, graph: Graph, endpoints: list[Endpoint], plain: Layers, region: str) -> Layer:
+    def _compile_region(self, graph: Graph, plain: Layers, region: str) -> Layer:
         theirs = plain.region(region)
         if not self._fetches_otherwise:
             return theirs
@@ -76,7 +76,7 @@ class Variation:
         def compile_one(endpoint: Endpoint, origin: Place | None) -> Iterator[Resource]:
             return _share(self._compile_dns_clusters(endpoint, origin), theirs)
 
-        own = self._regions.update(endpoints, region, graph.regions.get(region), compile_one)
+        own = self._regions.update(graph.endpoints, region, graph.regions.get(region), compile_one)
         return {**theirs, **own}
 
     def _compile_gateway(self, edge: Edge, plain: Layer) -> Layer:

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from xds_server.policy import (
-    FLEET_KINDS,
-    Diagnostic,
-    Environment,
-    Loaded,
-    Manifest,
-    Policy,
-    Workload,
-    Workspace,
-)
+from xds_server.policy import EVERYTHING, Diagnostic, Loaded
+from xds_server.shards import Shards
 
 from .draft import check_draft
 from .endpoint import Backend
@@ -26,7 +17,7 @@ from .hold import NOTHING, Hold, hold_fleet
 from .place import Place
 from .reference import Dangling, Declared
 from .stray import find_strays
-from .tenant import EndpointCache, TenantSource, build_tenant
+from .workspaces import Base, Workspaces
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +51,9 @@ class Builder:
     def __init__(self) -> None:
         self._graph: Graph | None = None
         self._grounds: Grounds = {}
-        self._files: Mapping[str, bytes] = {}
-        self._sources: dict[str, tuple[Manifest, ...]] = {}
-        self._results: dict[str, _Result] = {}
-        self._caches: dict[str, EndpointCache] = defaultdict(EndpointCache)
+        self._fleet: tuple[Loaded, Fleet] | None = None
+        self._base: Base | None = None
+        self._workspaces = Workspaces()
 
     @property
     def graph(self) -> Graph | None:
@@ -73,86 +63,87 @@ class Builder:
     def resume(self, graph: Graph, grounds: Grounds) -> None:
         """Go on from a graph, whatever was built since: a workspace with an error stays as it is there."""
         self._graph, self._grounds = graph, grounds
-        self._results.clear()
 
     def build(self, loaded: Loaded, hold: Hold = NOTHING) -> Built:
         """The next graph. Nothing that a broken manifest says takes effect, and nothing it bounds is widened.
 
         What ``hold`` names stays as it was, as if it were broken.
         """
-        previous = self._graph
-        fleet, found = build_fleet(loaded), [*loaded.diagnostics]
-        fleet_kept = any(each.breaks_fleet for each in found)
-        ground = Ground(
-            tuple(each for each in loaded.manifests if each.kind in FLEET_KINDS), loaded.attachments
-        )
+        previous, every = self._graph, self._workspaces
+        fleet_kept = any(each.breaks_fleet for each in loaded.diagnostics)
+        base = self._lay(loaded, hold, fleet_kept)
+        every.update(loaded, base)
+        strays = find_strays(every.sources, every.undeclared, loaded.broken, previous)
+        kept = self._find_broken(loaded, frozenset[str]().union(*strays.values()))
+        tenants, grounds = self._settle(kept | hold.workspaces, base.fleet)
+        if base.fleet.edges or not fleet_kept:
+            grounds[None] = base.ground
+        faulty = [fault for each in every.faults.values() for fault in each]
+        for draft in loaded.broken:
+            faulty += check_draft(draft, every.sources, base.fleet)
+        if not fleet_kept:
+            faulty += check_gateways(base.fleet, tenants.keys() | (every.sources.keys() - every.undeclared))
+        found = [*loaded.diagnostics]
+        found += [_widen(each, strays) for each in _mistakes(faulty, loaded, fleet_kept)]
+        fleet = base.fleet
+        self._graph = Graph(fleet.places, fleet.edges, fleet.authorities, tenants, before=previous)
+        self._grounds = grounds
+        return Built(self._graph, tuple(sorted(set(found))), kept, fleet_kept, grounds)
+
+    def _lay(self, loaded: Loaded, hold: Hold, fleet_kept: bool) -> Base:
+        """What the workspaces stand on: the fleet as declared, or as it last was where that is broken or held."""
+        previous, last = self._graph, self._base
+        fleet, ground = self._read_fleet(loaded), Ground(loaded.fleet, loaded.attachments)
         if fleet_kept:
             fleet = _last_fleet(previous, fleet)
             ground = self._grounds.get(None, ground)
         elif previous is not None and hold is not NOTHING:
             fleet, ground = hold_fleet(previous, fleet, hold, self._grounds.get(None), ground)
-        moved = previous is None or fleet_changed(fleet, previous) or self._files != loaded.attachments
-        if not moved:
+        if last is not None and (fleet, loaded.attachments) == (last.fleet, last.attachments):
             ground = self._grounds.get(None, ground)
-        self._files = dict(loaded.attachments)
-        grounds: dict[str | None, Ground] = {}
-        if fleet.edges or not fleet_kept:
-            grounds[None] = ground
-        tenants: dict[str, Tenant] = {}
-        kept = set()
-        faulty: list[Diagnostic] = []
-        sources = split(loaded)
-        strays = find_strays(sources, loaded.broken, previous)
-        losers = frozenset[str]().union(*strays.values())
-        names = sources.keys() | (previous.tenants.keys() if previous is not None else set())
-        for name in sorted(names):
-            source = sources.get(name, TenantSource(None, (), (), ()))
-            tenant, faults, own = self._build_tenant(name, source, (fleet, ground), loaded, moved)
-            faulty += faults
-            broken = name in losers or any(each.breaks(name) for each in (*loaded.diagnostics, *faults))
-            if broken:
-                kept.add(name)
-            if broken or name in hold.workspaces:
-                tenant = _keep(previous, name, fleet.places)
-                own = self._grounds.get(name, own)
-            if tenant is not None:
-                tenants[name], grounds[name] = tenant, own
-        for draft in loaded.broken:
-            faulty += check_draft(draft, sources, fleet)
-        if not fleet_kept:
-            declared = {name for name, source in sources.items() if source.workspace is not None}
-            faulty += check_gateways(fleet, sorted(tenants.keys() | declared))
-        found += [_widen(each, strays) for each in _mistakes(faulty, loaded, fleet_kept)]
-        self._forget(sources.keys())
-        self._graph, self._grounds = Graph(fleet.places, fleet.edges, fleet.authorities, tenants), grounds
-        return Built(self._graph, tuple(sorted(set(found))), frozenset(kept), fleet_kept, grounds)
+            fleet = last.fleet
+        self._base = Base(fleet, ground, loaded.attachments)
+        return self._base
 
-    def _build_tenant(
-        self, name: str, source: TenantSource, base: tuple[Fleet, Ground], loaded: Loaded, moved: bool
-    ) -> _Result:
-        manifests = source.manifests
-        before = self._sources.get(name, ())
-        same = len(before) == len(manifests) and all(a is b for a, b in zip(before, manifests, strict=True))
-        if not same or moved or name not in self._results:
-            tenant, faults = build_tenant(source, base[0], loaded, self._caches[name])
-            self._sources[name] = manifests
-            own = Ground(manifests, loaded.attachments, base[1])
-            self._results[name] = (tenant, tuple(faults), own)
-        return self._results[name]
+    def _read_fleet(self, loaded: Loaded) -> Fleet:
+        if self._fleet is not None:
+            last, fleet = self._fleet
+            if last.fleet is loaded.fleet and last.attachments is loaded.attachments:
+                return fleet
+        fleet = build_fleet(loaded)
+        self._fleet = (loaded, fleet)
+        return fleet
 
-    def _forget(self, current: object) -> None:
-        for name in [each for each in self._sources if each not in current]:  # type: ignore[operator]
-            del self._sources[name]
-            self._results.pop(name, None)
-            self._caches.pop(name, None)
+    def _find_broken(self, loaded: Loaded, losers: frozenset[str]) -> frozenset[str]:
+        """The workspaces that have to stay as they last were."""
+        every = self._workspaces
+        names = every.sources.keys() | (self._graph.tenants.keys() if self._graph is not None else set())
+        errors = [each for each in loaded.diagnostics if each.is_error]
+        suspects: set[str] = {*losers, *every.faults}
+        for each in errors:
+            suspects |= each.workspaces or set()
+        if suspects >= EVERYTHING:
+            return frozenset(names)
+        return frozenset(
+            name
+            for name in suspects & names
+            if name in losers or any(each.breaks(name) for each in (*errors, *every.faults.get(name, ())))
+        )
 
-
-_Result = tuple[Tenant | None, tuple[Diagnostic, ...], Ground]
-
-
-def fleet_changed(fleet: Fleet, graph: Graph) -> bool:
-    """Whether the fleet's part differs from the graph's."""
-    return (fleet.places, fleet.edges, fleet.authorities) != (graph.places, graph.edges, graph.authorities)
+    def _settle(
+        self, staying: frozenset[str], fleet: Fleet
+    ) -> tuple[Shards[Tenant], dict[str | None, Ground]]:
+        """The tenants and what they are made of: those that stay as they last were, the others as they are declared."""
+        every = self._workspaces
+        grounds: dict[str | None, Ground] = dict(every.grounds)
+        put: dict[str, Tenant] = {}
+        for name in staying:
+            tenant = _keep(self._graph, name, fleet.places)
+            if tenant is None:
+                grounds.pop(name, None)
+            else:
+                put[name], grounds[name] = tenant, self._grounds[name]
+        return every.tenants.amend(staying - put.keys(), put), grounds
 
 
 def _last_fleet(previous: Graph | None, broken: Fleet) -> Fleet:
@@ -161,9 +152,11 @@ def _last_fleet(previous: Graph | None, broken: Fleet) -> Fleet:
     return Fleet(previous.places, previous.edges, previous.authorities)
 
 
-def _mistakes(found: Iterable[Diagnostic], loaded: Loaded, fleet_kept: bool) -> list[Diagnostic]:
+def _mistakes(found: list[Diagnostic], loaded: Loaded, fleet_kept: bool) -> list[Diagnostic]:
     """Without references to what is declared and only broken: the mistake to mend is there, and told there."""
-    idle = [each for each in loaded.manifests if each.kind in FLEET_KINDS] if fleet_kept else []
+    if not found:
+        return []
+    idle = loaded.fleet if fleet_kept else ()
     declared = Declared(idle, loaded.broken)
     return [each for each in found if not (isinstance(each, Dangling) and declared.holds(each.target))]
 
@@ -176,29 +169,6 @@ def _widen(found: Diagnostic, strays: Mapping[Diagnostic, frozenset[str]]) -> Di
     workspaces = losers | (found.workspaces or frozenset())
     hint = f"did you mean {meant}? Until this is mended, what runs there stays as it last was"
     return replace(found, hint=hint, workspaces=workspaces)
-
-
-_PARTS: dict[str, type[Manifest]] = {Environment.kind: Environment, Policy.kind: Policy}
-
-
-def split(loaded: Loaded) -> dict[str, TenantSource]:
-    """The manifests of each workspace."""
-    parts: dict[str, dict[type, list[Manifest]]] = defaultdict(lambda: defaultdict(list))
-    for manifest in loaded.manifests:
-        if manifest.kind == Workspace.kind:
-            parts[manifest.name][Workspace].append(manifest)
-        elif manifest.kind not in FLEET_KINDS:
-            part = _PARTS.get(manifest.kind, Workload)
-            parts[str(manifest.workspace)][part].append(manifest)
-    return {
-        name: TenantSource(
-            workspace=next(iter(kinds[Workspace]), None),  # type: ignore[arg-type]
-            environments=tuple(kinds[Environment]),  # type: ignore[arg-type]
-            policies=tuple(kinds[Policy]),  # type: ignore[arg-type]
-            workloads=tuple(kinds[Workload]),  # type: ignore[arg-type]
-        )
-        for name, kinds in parts.items()
-    }
 
 
 def _keep(previous: Graph | None, name: str, places: Mapping[str, Place]) -> Tenant | None:
@@ -221,8 +191,8 @@ def _relocate(backend: Backend, places: Mapping[str, Place]) -> Backend | None:
 
 def restrict(tenant: Tenant, places: Mapping[str, Place]) -> Tenant:
     """A kept tenant on today's map: backends whose place is gone, or is no longer allowed, are out (fail closed)."""
-    endpoints = []
-    for endpoint in tenant.endpoints:
+    moved = {}
+    for path, endpoint in tenant.endpoints.items():
         deployments = []
         for deployment in endpoint.deployments:
             revisions = []
@@ -236,5 +206,6 @@ def restrict(tenant: Tenant, places: Mapping[str, Place]) -> Tenant:
                 revisions.append(revision if same else replace(revision, backends=tuple(allowed)))
             deployments.append(replace(deployment, revisions=tuple(revisions)))
         restricted = replace(endpoint, deployments=tuple(deployments))
-        endpoints.append(endpoint if restricted == endpoint else restricted)
-    return replace(tenant, endpoints=tuple(endpoints))
+        if restricted != endpoint:
+            moved[path] = restricted
+    return replace(tenant, endpoints=tenant.endpoints.amend((), moved)) if moved else tenant

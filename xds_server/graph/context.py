@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from xds_server.policy import Environment, Loaded, Policy, Workload, Workspace
+from xds_server.policy import Environment, Policy, Workload, Workspace, resolved
 
 from .endpoint import Trust
 from .place import Place
@@ -15,9 +15,9 @@ from .place import Place
 class Context:
     """All that a workload's meaning depends on beside itself.
 
-    ``environments`` maps each known environment to its manifest, or to ``None`` where it exists undeclared; ``files``
-    holds the files that it refers to, by path as written. ``wider`` is the context this one was narrowed from, for
-    hints only.
+    ``environments`` maps each known environment to its manifest, or to ``None`` where it exists undeclared. ``files``
+    holds the files that it may refer to: all attachments by name, or once narrowed, its own by path as written.
+    ``wider`` is the context this one was narrowed from, for hints only.
     """
 
     workspace: Workspace
@@ -28,7 +28,7 @@ class Context:
     files: Mapping[str, bytes]
     wider: Context | None = field(default=None, compare=False, repr=False)
 
-    def narrow(self, workload: Workload, loaded: Loaded) -> Context:
+    def narrow(self, workload: Workload) -> Context:
         """Only what this workload refers to, so that a change elsewhere leaves it equal."""
         environments = {
             each.environment: self.environments[each.environment]
@@ -53,6 +53,6 @@ class Context:
             environments,
             {name: self.policies[name] for name in sorted(named) if name in self.policies},
             {name: self.places[name] for name in sorted(used) if name in self.places},
-            {file: loaded.attachment(workload, file) for file in sorted(files)},
+            {file: self.files[resolved(workload.origin.file, file)] for file in sorted(files)},
             wider=self,
         )

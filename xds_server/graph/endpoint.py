@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from xds_server.policy import Address
+from xds_server.policy import Address, Workload
 
 from .place import Flavor, Place
 from .placement import Placement
@@ -117,3 +117,8 @@ class Endpoint:
     def deployment(self, environment: str) -> Deployment | None:
         """The deployment in an environment, or ``None``."""
         return next((each for each in self.deployments if each.environment == environment), None)
+
+
+def path_of(workload: Workload) -> str:
+    """The path of the endpoint that a workload makes."""
+    return f"{workload.workspace}/{workload.segment}/{workload.name}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from xds_server.policy import BUILT_IN_LOCATIONS, Gateway, Issuer, Loaded, Location
@@ -23,9 +23,10 @@ class Fleet:
 
 def build_fleet(loaded: Loaded) -> Fleet:
     """Resolve the fleet's manifests. They refer to nothing but files, which ``load`` has checked."""
-    locations = [manifest for manifest in loaded.manifests if isinstance(manifest, Location)]
-    gateways = sorted((m for m in loaded.manifests if isinstance(m, Gateway)), key=lambda each: each.name)
-    issuers = sorted((m for m in loaded.manifests if isinstance(m, Issuer)), key=lambda each: each.name)
+    declared = loaded.fleet
+    locations = declared.list(Location)
+    gateways = sorted(declared.list(Gateway), key=lambda each: each.name)
+    issuers = sorted(declared.list(Issuer), key=lambda each: each.name)
     return Fleet(
         places=_build_places(locations),
         edges={gateway.name: Edge(gateway, _read_certificates(loaded, gateway)) for gateway in gateways},
@@ -33,14 +34,15 @@ def build_fleet(loaded: Loaded) -> Fleet:
     )
 
 
-def check_gateways(fleet: Fleet, tenants: Iterable[str]) -> Iterator[Dangling]:
-    """The workspaces that gateways let clients without Envoy call, and that are not there."""
-    known = list(tenants)
+def check_gateways(fleet: Fleet, known: Collection[str]) -> Iterator[Dangling]:
+    """The workspaces that gateways let clients without Envoy call, and that are not among those known."""
     for edge in fleet.edges.values():
         proxyless = edge.gateway.spec.proxyless
         for index, name in enumerate(proxyless.workspaces if proxyless is not None else ()):
             if name not in known:
-                yield unknown_callee(edge.gateway, ("spec", "proxyless", "workspaces", index), name, known)
+                yield unknown_callee(
+                    edge.gateway, ("spec", "proxyless", "workspaces", index), name, sorted(known)
+                )
 
 
 def _build_places(declared: Iterable[Location]) -> Mapping[str, Place]:

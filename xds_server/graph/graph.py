@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass, field
 from functools import cached_property
 
 from xds_server.policy import Gateway, Issuer
+from xds_server.shards import EMPTY, Shards
 
 from .endpoint import Endpoint
 from .place import Place
@@ -54,7 +55,8 @@ class Tenant:
     default_environment: str
     environments: tuple[str, ...]
     issuers: tuple[str, ...]
-    endpoints: tuple[Endpoint, ...]
+    endpoints: Shards[Endpoint] = EMPTY
+    """By path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +73,28 @@ class Reach:
 
 @dataclass(frozen=True)
 class Graph:
-    """The whole resolved state at one moment. Immutable; mappings are by name and in sorted order."""
+    """The whole resolved state at one moment. Immutable; mappings are by name, those of the fleet in sorted order."""
 
-    places: Mapping[str, Place]
-    edges: Mapping[str, Edge]
-    authorities: Mapping[str, Authority]
-    tenants: Mapping[str, Tenant]
+    places: Mapping[str, Place] = field(default_factory=dict)
+    edges: Mapping[str, Edge] = field(default_factory=dict)
+    authorities: Mapping[str, Authority] = field(default_factory=dict)
+    tenants: Shards[Tenant] = EMPTY
+    before: InitVar[Graph | None] = None
+    """The graph that this one follows: of it stays what is the same."""
+    endpoints: Shards[Endpoint] = field(init=False, compare=False, repr=False)
+    """All endpoints of all tenants, by path."""
+
+    def __post_init__(self, before: Graph | None) -> None:
+        tenants, endpoints = (before.tenants, before.endpoints) if before is not None else (EMPTY, EMPTY)
+        gone: set[str] = set()
+        put: dict[str, Endpoint] = {}
+        changed, left = self.tenants.since(tenants)
+        for name in changed | left:
+            was, now = (each[name].endpoints if name in each else EMPTY for each in (tenants, self.tenants))
+            new, lost = now.since(was)
+            gone |= lost
+            put |= {path: now[path] for path in new}
+        object.__setattr__(self, "endpoints", endpoints.amend(gone, put))
 
     @cached_property
     def regions(self) -> Mapping[str, Place]:
@@ -93,8 +111,4 @@ class Graph:
 
     def find_endpoint(self, workspace: str, segment: str, name: str) -> Endpoint | None:
         """The endpoint at a run path, or ``None``."""
-        tenant = self.tenants.get(workspace)
-        for endpoint in tenant.endpoints if tenant else ():
-            if endpoint.segment == segment and endpoint.name == name:
-                return endpoint
-        return None
+        return self.endpoints.get(f"{workspace}/{segment}/{name}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from xds_server.policy import Manifest
+from xds_server.policy import Roster
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -16,7 +16,7 @@ class Ground:
     references led to; ``None`` for the fleet's own.
     """
 
-    manifests: tuple[Manifest, ...]
+    roster: Roster
     attachments: Mapping[str, bytes]
     fleet: Ground | None = None
 

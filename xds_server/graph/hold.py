@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from xds_server.policy import Gateway, Issuer, Location, Manifest, attached
+from xds_server.policy import Gateway, Issuer, Location, Roster, attached
 
 from .fleet import Fleet
 from .graph import Graph
@@ -32,22 +32,18 @@ def hold_fleet(
     """
     if before is None:
         return fleet, now
-    kinds = {each.kind for each in now.manifests}
+    kinds = {each.kind for each in now.roster}
     stay = {Gateway.kind} if hold.gateways else set()
     stay |= {kind for kind in (Issuer.kind, Location.kind) if kind not in kinds}
-    held = tuple(each for each in before.manifests if each.kind in stay)
+    held = tuple(each for each in before.roster if each.kind in stay)
     if not held:
         return fleet, now
-    rest = tuple(each for each in now.manifests if each.kind not in stay)
+    rest = tuple(each for each in now.roster if each.kind not in stay)
     return (
         Fleet(
             previous.places if Location.kind in stay else fleet.places,
             previous.edges if Gateway.kind in stay else fleet.edges,
             previous.authorities if Issuer.kind in stay else fleet.authorities,
         ),
-        Ground(_ordered(rest + held), {**now.attachments, **attached(held, before.attachments)}),
+        Ground(Roster.of(rest + held), {**now.attachments, **attached(held, before.attachments)}),
     )
-
-
-def _ordered(manifests: tuple[Manifest, ...]) -> tuple[Manifest, ...]:
-    return tuple(sorted(manifests, key=lambda each: (each.origin.file, each.origin.line)))

@@ -59,28 +59,23 @@ class Loss:
 
 
 def find_loss(before: Graph, after: Graph) -> Loss:
-    """Compare two graphs. Takes a glance at each endpoint, and a look only at those that changed."""
+    """Compare two graphs, of which the second follows the first. Looks at what changed only."""
     return Loss(_find_clusters(before, after), _find_listeners(before, after))
 
 
 def _find_clusters(before: Graph, after: Graph) -> Vanished:
-    gone: set[str] = set()
-    for name, tenant in before.tenants.items():
-        now = after.tenants.get(name)
-        if now is tenant:
-            continue
-        current = now.endpoints if now is not None else ()
-        old, new = ({id(each): each for each in endpoints} for endpoints in (tenant.endpoints, current))
-        changed = {name for key in old.keys() - new.keys() for name in _clusters(old[key])}
-        if changed:
-            gone |= changed - {name for key in new.keys() - old.keys() for name in _clusters(new[key])}
+    changed, left = after.endpoints.since(before.endpoints)
+    old = {name for path in changed | left for name in _clusters(before.endpoints.get(path))}
+    gone = old - {name for path in changed for name in _clusters(after.endpoints[path])}
     if not gone:
         return Vanished()
     models = {"/".join(name.split("/")[:3]) for name in gone}
     return Vanished(tuple(sorted(gone)), _count(before), _count(after), len(models))
 
 
-def _clusters(endpoint: Endpoint) -> Iterator[str]:
+def _clusters(endpoint: Endpoint | None) -> Iterator[str]:
+    if endpoint is None:
+        return
     for deployment in endpoint.deployments:
         for revision in deployment.revisions:
             yield f"{endpoint.path}/{deployment.environment}/{revision.name}"
@@ -89,8 +84,7 @@ def _clusters(endpoint: Endpoint) -> Iterator[str]:
 def _count(graph: Graph) -> int:
     return sum(
         len(deployment.revisions)
-        for tenant in graph.tenants.values()
-        for endpoint in tenant.endpoints
+        for endpoint in graph.endpoints.values()
         for deployment in endpoint.deployments
     )
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from xds_server.policy import FLEET_KINDS, Diagnostic, Loaded
+from xds_server.policy import Diagnostic, Loaded, Roster
+from xds_server.shards import EMPTY, Shards
 
-from .builder import restrict, split
+from .builder import restrict
 from .fleet import Fleet, build_fleet
 from .graph import Graph, Tenant
 from .ground import Ground, Grounds
@@ -48,22 +49,21 @@ def restore(fleet: Loaded | None, workspaces: Mapping[str, Remains], today: Load
         base, ground = _found(fleet)
         grounds[None] = ground
     else:
-        base, ground = _found(today) if today is not None else _found(Loaded((), ()))
+        base, ground = _found(today) if today is not None else _found(Loaded(EMPTY))
         base = Fleet(base.places, {}, base.authorities)
     tenants: dict[str, Tenant] = {}
     for name, remains in sorted(workspaces.items()):
         old, own = _found(remains.fleet) if remains.fleet is not None else (base, ground)
-        source = split(remains.loaded).get(name, TenantSource(None, (), (), ()))
+        source = TenantSource.of(remains.loaded.rosters.get(name, Roster()))
         tenant, faults = build_tenant(source, old, remains.loaded, EndpointCache())
         errors = [each for each in (*remains.loaded.diagnostics, *faults) if each.breaks(name)]
         if errors:
             lost[name] = errors[0]
         elif tenant is not None:
             tenants[name] = restrict(tenant, base.places) if old is not base else tenant
-            grounds[name] = Ground(source.manifests, remains.loaded.attachments, own)
-    return Restored(Graph(base.places, base.edges, base.authorities, tenants), grounds, lost)
+            grounds[name] = Ground(source.roster, remains.loaded.attachments, own)
+    return Restored(Graph(base.places, base.edges, base.authorities, Shards(tenants)), grounds, lost)
 
 
 def _found(loaded: Loaded) -> tuple[Fleet, Ground]:
-    manifests = tuple(each for each in loaded.manifests if each.kind in FLEET_KINDS)
-    return build_fleet(loaded), Ground(manifests, loaded.attachments)
+    return build_fleet(loaded), Ground(loaded.fleet, loaded.attachments)

@@ -6,7 +6,7 @@ development exist without being declared, so nothing else would be amiss there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from xds_server.policy import Diagnostic, Draft, Environment, closest
 
@@ -19,15 +19,16 @@ Sources = Mapping[str, TenantSource]
 
 
 def find_strays(
-    sources: Sources, drafts: Iterable[Draft], previous: Graph | None
+    sources: Sources, undeclared: Collection[str], drafts: Sequence[Draft], previous: Graph | None
 ) -> dict[Diagnostic, frozenset[str]]:
-    """What is said of each stray, and the workspaces that may miss it: they must stay as they last were.
+    """What is said of each stray, and the workspaces that may miss it: they must stay as they last were. `undeclared`
+    are the workspaces of the sources that nobody declared.
 
     Such a workspace runs something in an environment of that name, does not declare it, and either was bound by it
     at its last good state or has nearly the stray's workspace for a name.
     """
     found: dict[Diagnostic, frozenset[str]] = {}
-    for subject, workspace, names in _list_strays(sources, [*drafts], previous):
+    for subject, workspace, names in _list_strays(sources, undeclared, drafts, previous):
         losers = {loser for name in names for loser in _find_losers(name, workspace, sources, previous)}
         if losers:
             found[unknown_workspace(subject, workspace)] = frozenset(losers)
@@ -35,18 +36,21 @@ def find_strays(
 
 
 def _list_strays(
-    sources: Sources, drafts: list[Draft], previous: Graph | None
+    sources: Sources, undeclared: Collection[str], drafts: Sequence[Draft], previous: Graph | None
 ) -> Iterator[tuple[Environment | Draft, str, Iterable[str]]]:
-    # A workspace that was there, or is declared and only broken, has these for its own.
-    homes = {name for name, source in sources.items() if source.workspace is not None}
-    homes |= set(previous.tenants) if previous is not None else set()
     broken = Declared((), drafts)
-    for name, source in sources.items():
-        if name not in homes and not broken.holds(("Workspace", None, name)):
-            yield from ((each, name, (each.name,)) for each in source.environments)
+
+    def homeless(name: str) -> bool:
+        # A workspace that was there, or is declared and only broken, has these for its own.
+        declared = name in sources and name not in undeclared
+        there = previous is not None and name in previous.tenants
+        return not (declared or there or broken.holds(("Workspace", None, name)))
+
+    for name in filter(homeless, undeclared):
+        yield from ((each, name, (each.name,)) for each in sources[name].environments)
     for draft in drafts:
         owner = draft.workspace if draft.kind == Environment.kind else None
-        if owner is not None and owner not in homes and not broken.holds(("Workspace", None, owner)):
+        if owner is not None and homeless(owner):
             yield draft, owner, draft.names or ()
 
 
@@ -60,7 +64,11 @@ def _misses(source: TenantSource, environment: str) -> bool:
     return (
         source.workspace is not None
         and all(each.name != environment for each in source.environments)
-        and any(to.environment == environment for each in source.workloads for to in each.spec.deployments)
+        and any(
+            to.environment == environment
+            for each in source.workloads.values()
+            for to in each.spec.deployments
+        )
     )
 
 
@@ -68,7 +76,7 @@ def _was_bound(workspace: str, environment: str, previous: Graph | None) -> bool
     tenant = previous.tenants.get(workspace) if previous is not None else None
     return tenant is not None and any(
         attachment.point == environment_point(environment)
-        for endpoint in tenant.endpoints
+        for endpoint in tenant.endpoints.values()
         for deployment in endpoint.deployments
         for attachment in deployment.placement.attachments
     )

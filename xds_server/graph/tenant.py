@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from xds_server.policy import (
@@ -14,14 +15,16 @@ from xds_server.policy import (
     Manifest,
     Metadata,
     Policy,
+    Roster,
     Severity,
     Workload,
     Workspace,
     WorkspaceSpec,
 )
+from xds_server.shards import EMPTY, Shards
 
 from .context import Context
-from .endpoint import Endpoint, Trust
+from .endpoint import Endpoint, Trust, path_of
 from .fault import fault
 from .fleet import Fleet
 from .graph import Tenant
@@ -34,45 +37,83 @@ _A_SLIP = 0.9
 
 @dataclass(frozen=True, slots=True)
 class TenantSource:
-    """The manifests of one workspace, as loaded."""
+    """The manifests of one workspace, as loaded; ``workloads`` by kind and name."""
 
-    workspace: Workspace | None
-    environments: tuple[Environment, ...]
-    policies: tuple[Policy, ...]
-    workloads: tuple[Workload, ...]
+    roster: Roster
+    workspace: Workspace | None = None
+    environments: tuple[Environment, ...] = ()
+    policies: tuple[Policy, ...] = ()
+
+    @classmethod
+    def of(cls, roster: Roster) -> TenantSource:
+        """What a workspace's roster holds."""
+        workspace = next(iter(roster.list(Workspace)), None)
+        return cls(roster, workspace, roster.list(Environment), roster.list(Policy))
 
     @property
-    def manifests(self) -> tuple[Manifest, ...]:
-        """All of them."""
-        own = () if self.workspace is None else (self.workspace,)
-        return (*own, *self.environments, *self.policies, *self.workloads)
+    def workloads(self) -> Shards[Workload]:
+        """The workloads."""
+        return self.roster.workloads
 
 
-_Built = tuple[Workload, Context, Endpoint | None, tuple[Diagnostic, ...]]
-
-
-@dataclass
 class EndpointCache:
     """Endpoints already built, so that a change of one manifest builds one endpoint."""
 
-    known: dict[tuple[str, str], _Built] = field(default_factory=dict)
-    context: Context | None = None
+    def __init__(self) -> None:
+        self.endpoints: Shards[Endpoint] = EMPTY
+        self._workloads: Shards[Workload] = EMPTY
+        self._context: Context | None = None
+        self._faults: dict[str, tuple[Diagnostic, ...]] = {}
+        self._deployments: Counter[str] = Counter()
 
-    def build(self, workloads: Iterable[Workload], context: Context, loaded: Loaded) -> Iterable[_Built]:
-        """The endpoints of workloads, the same objects as last time where neither they nor their context changed."""
-        same = context == self.context
-        known, self.known, self.context = self.known, {}, context
-        for workload in workloads:
-            key = (workload.segment, workload.name)
-            before = known.get(key)
-            if before is None or before[0] is not workload or not same:
-                narrow = context.narrow(workload, loaded)
-                # What is said of a mistake may name others that the workload does not refer to.
-                if before is None or before[0] is not workload or before[1] != narrow or before[3]:
-                    endpoint, found = build_endpoint(workload, narrow)
-                    before = (workload, narrow, endpoint, tuple(found))
-            self.known[key] = before
-            yield before
+    @property
+    def environments(self) -> frozenset[str]:
+        """The environments in which something is deployed."""
+        return frozenset(self._deployments)
+
+    @property
+    def faults(self) -> list[Diagnostic]:
+        """What is wrong with the workloads."""
+        return [fault for each in self._faults.values() for fault in each]
+
+    def update(self, workloads: Shards[Workload], context: Context) -> None:
+        """Follow the workloads and their context; endpoints are the same objects where both mean the same."""
+        last, self._context = self._context, context
+        changed, gone = workloads.since(self._workloads)
+        if last is not None and last != context:
+            changed |= self._concerned(workloads, changed, last, context)
+        put: dict[str, Endpoint] = {}
+        lost: set[str] = set()
+        for slot in changed | gone:
+            before = self._workloads.get(slot)
+            if before is not None:
+                lost.add(path_of(before))
+                self._deployments -= _count(before)
+            self._faults.pop(slot, None)
+        for slot in changed:
+            endpoint, faults = build_endpoint(workloads[slot], context.narrow(workloads[slot]))
+            self._deployments += _count(workloads[slot])
+            if endpoint is not None:
+                put[endpoint.path] = endpoint
+            if faults:
+                self._faults[slot] = tuple(faults)
+        self.endpoints = self.endpoints.amend(lost - put.keys(), put)
+        self._workloads = workloads
+
+    def _concerned(
+        self, workloads: Shards[Workload], changed: frozenset[str], before: Context, now: Context
+    ) -> set[str]:
+        """Those whose own part of the context differs, and those with mistakes, whose hints may name others."""
+        return {
+            slot
+            for slot, workload in workloads.items()
+            if slot not in changed
+            and (slot in self._faults or before.narrow(workload) != now.narrow(workload))
+        }
+
+
+def _count(workload: Workload) -> Counter[str]:
+    return Counter(each.environment for each in workload.spec.deployments)
 
 
 def build_tenant(
@@ -82,16 +123,13 @@ def build_tenant(
 
     Where no Workspace is declared, there is no tenant, but its manifests are looked at all the same.
     """
-    if not source.manifests:
+    if not len(source.roster):
         return None, []
     environments = _index_environments(source)
     found: list[Diagnostic] = []
-    if source.workspace is not None:
-        found += _check_workspace(source.workspace, source, fleet, environments)
-        found += _check_names(source, environments)
-    workspace = source.workspace or _stand_in(source.manifests[0])
+    workspace = source.workspace or _stand_in(next(iter(source.roster)))
     if source.workspace is None:
-        found += [unknown_workspace(manifest, workspace.name) for manifest in source.manifests]
+        found += [unknown_workspace(manifest, workspace.name) for manifest in source.roster]
     policies = {policy.name: policy for policy in source.policies}
     for environment in source.environments:
         found += [
@@ -104,20 +142,20 @@ def build_tenant(
         for name in workspace.spec.issuers
         if name in fleet.authorities
     )
-    context = Context(workspace, trusts, environments, policies, fleet.places, loaded.attachments)
-    endpoints = []
-    for _, _, endpoint, faults in cache.build(source.workloads, context, loaded):
-        found += faults
-        if endpoint is not None:
-            endpoints.append(endpoint)
+    cache.update(
+        source.workloads, Context(workspace, trusts, environments, policies, fleet.places, loaded.attachments)
+    )
+    if source.workspace is not None:
+        found += _check_workspace(source.workspace, source, fleet, environments)
+        found += _check_names(source, environments, cache.environments)
     tenant = Tenant(
         name=workspace.name,
         default_environment=workspace.spec.default_environment,
         environments=tuple(environments),
         issuers=workspace.spec.issuers,
-        endpoints=tuple(sorted(endpoints, key=lambda each: each.path)),
+        endpoints=cache.endpoints,
     )
-    return tenant if source.workspace is not None else None, found
+    return tenant if source.workspace is not None else None, [*found, *cache.faults]
 
 
 def _stand_in(manifest: Manifest) -> Workspace:
@@ -153,10 +191,9 @@ def _check_workspace(
 
 
 def _check_names(
-    source: TenantSource, environments: Mapping[str, Environment | None]
+    source: TenantSource, environments: Mapping[str, Environment | None], used: frozenset[str]
 ) -> Iterator[Diagnostic]:
     # `production` exists without being declared, so what a slip of the pen takes from it would not be missed.
-    used = {to.environment for each in source.workloads for to in each.spec.deployments}
     undeclared = [name for name in used if name in environments and environments[name] is None]
     for environment in source.environments:
         for name in sorted(undeclared):

@@ -6,7 +6,7 @@ them lead anywhere is for `graph` to say. This room reads no files, and must not
 
 from __future__ import annotations
 
-from xds_server.policy.attachment import attached
+from xds_server.policy.attachment import attached, resolved
 from xds_server.policy.cache import LoadCache
 from xds_server.policy.catalogue import BUILT_IN_LOCATIONS
 from xds_server.policy.diagnostic import EVERYTHING, Diagnostic, Position, Severity
@@ -66,6 +66,7 @@ from xds_server.policy.kinds.workspace import (
 )
 from xds_server.policy.loading import Loaded, load
 from xds_server.policy.origin import Origin
+from xds_server.policy.roster import FLEET, Roster, ordered
 from xds_server.policy.suggestion import closest, did_you_mean
 
 __all__ = [
@@ -77,6 +78,7 @@ __all__ = [
     "COUNTRIES",
     "DEVELOPMENT_JWKS",
     "EVERYTHING",
+    "FLEET",
     "FLEET_KINDS",
     "KINDS",
     "RESOURCE_TYPES",
@@ -121,6 +123,7 @@ __all__ = [
     "Policy",
     "Position",
     "Revision",
+    "Roster",
     "Severity",
     "Timeouts",
     "Workload",
@@ -134,6 +137,8 @@ __all__ = [
     "did_you_mean",
     "format_duration",
     "load",
+    "ordered",
     "parse_address",
     "parse_duration",
+    "resolved",
 ]

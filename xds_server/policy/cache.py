@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
-from xds_server.policy.attachment import Reference, draft_references, references
+from xds_server.policy.attachment import Reference, attachment_faults, draft_references, references
 from xds_server.policy.diagnostic import EVERYTHING, Diagnostic, Position, Severity
 from xds_server.policy.draft import Draft
 from xds_server.policy.kinds import FLEET_KINDS, Manifest
 from xds_server.policy.origin import Origin
 from xds_server.policy.piece import Document, read_piece
 from xds_server.policy.reading.document import split
+from xds_server.policy.roster import Register
+from xds_server.shards import EMPTY, Shards
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,50 +44,87 @@ class Entry:
 class File:
     """A file as last read: its entries by the line at which their text begins, and the text, if all of it is known.
 
-    `manifests`, their `keys` and the `remarkable` entries, which need a look at every load, say the same
-    once more: a load must not cost more than a glance at each file that has not changed.
+    `manifests`, the `remarkable` entries and those that are `referring` to other files say parts of the same once
+    more, for whoever needs just these.
     """
 
     text: str | None
     pieces: dict[tuple[int, str], tuple[Entry, ...]]
     manifests: tuple[Manifest, ...] = ()
-    keys: tuple[str, ...] = ()
     remarkable: tuple[Entry, ...] = ()
+    referring: tuple[Entry, ...] = ()
 
     @classmethod
     def of(cls, text: str | None, pieces: dict[tuple[int, str], tuple[Entry, ...]]) -> File:
         """A file of these entries."""
         entries = [entry for each in pieces.values() for entry in each]
-        manifests = tuple(entry.manifest for entry in entries if entry.manifest is not None)
-        remarkable = tuple(
-            entry
-            for entry in entries
-            if entry.diagnostics or entry.references or getattr(entry.manifest, "kind", "") in FLEET_KINDS
-        )
         return cls(
-            text, pieces, manifests, tuple("/".join(map(str, each.key)) for each in manifests), remarkable
+            text,
+            pieces,
+            tuple(entry.manifest for entry in entries if entry.manifest is not None),
+            tuple(
+                entry
+                for entry in entries
+                if entry.diagnostics or entry.draft or getattr(entry.manifest, "kind", "") in FLEET_KINDS
+            ),
+            tuple(entry for entry in entries if entry.references),
         )
 
 
-@dataclass(slots=True)
 class LoadCache:
-    """What one load leaves for the next: the files as last read. One cache belongs to one policy set."""
+    """What one load leaves for the next: the files as last read, and what they declare. One cache belongs to one
+    policy set.
+    """
 
-    files: dict[str, File] = field(default_factory=dict)
-    warm: bool = False
+    def __init__(self) -> None:
+        self.files: dict[str, File] = {}
+        self.register = Register()
+        self.remarkable: dict[str, tuple[Entry, ...]] = {}
+        """Of the files that have some: entries that every load has something to say about."""
+        self.faults: dict[str, tuple[AttachmentFault, ...]] = {}
+        """Of the files that have some: what is wrong with the files that they refer to."""
+        self._texts: Shards[str] = EMPTY
+        self._attachments: Mapping[str, bytes] = {}
+        self._referring: dict[str, tuple[Entry, ...]] = {}
+        self._recalled: dict[str, File] = {}
+        self._warm = False
 
-    def refresh(self, texts: Mapping[str, str]) -> Iterable[File]:
-        """The files of these texts, by name in order; those whose text is the same are the same objects."""
-        last = self.files
-        self.files = {
-            name: known if (known := last.get(name)) and known.text == text else self._read(name, text)
-            for name, text in sorted(texts.items())
-        }
-        self.warm = True
-        return self.files.values()
+    def refresh(self, texts: Shards[str], attachments: Mapping[str, bytes]) -> None:
+        """Follow these texts and attachments; what is the same stays the same objects, and costs nothing."""
+        changed, gone = texts.since(self._texts)
+        read = {name: self._read(name, texts[name]) for name in sorted(changed)}
+        moved = attachments is not self._attachments and attachments != self._attachments
+        dropped: list[Manifest] = []
+        added: list[Manifest] = []
+        for name in sorted(changed | gone):
+            before, now = self.files.pop(name, _NO_FILE), read.get(name, _NO_FILE)
+            stay = set(map(id, before.manifests)) & set(map(id, now.manifests))
+            dropped += [each for each in before.manifests if id(each) not in stay]
+            added += [each for each in now.manifests if id(each) not in stay]
+            self._note(name, now)
+        self.files |= read
+        self.register.replace(dropped, added)
+        self._check(self._referring if moved else read.keys() | gone, attachments)
+        self._texts, self._attachments = texts, attachments
+        self._recalled, self._warm = {}, True
+
+    def _note(self, name: str, file: File) -> None:
+        for notes, entries in ((self.remarkable, file.remarkable), (self._referring, file.referring)):
+            if entries:
+                notes[name] = entries
+            else:
+                notes.pop(name, None)
+
+    def _check(self, names: Iterable[str], attachments: Mapping[str, bytes]) -> None:
+        for name in names:
+            found = tuple(find_faults(self._referring.get(name, ()), attachments))
+            if found:
+                self.faults[name] = found
+            else:
+                self.faults.pop(name, None)
 
     def recall(self, others: Iterable[LoadCache], *, warm: bool) -> None:
-        """Know what other caches have read, as if this one had read it last.
+        """Know what other caches have read, as if this one had read it last; to be called before the first load.
 
         With `warm`, that is all there was: a file that is empty now and in none of them concerns nobody.
         """
@@ -93,13 +132,15 @@ class LoadCache:
         for other in others:
             for name, file in other.files.items():
                 pieces.setdefault(name, {}).update(file.pieces)
-        self.files = {name: File.of(None, found) for name, found in pieces.items()}
-        self.warm = warm
+        self._recalled = {name: File.of(None, found) for name, found in pieces.items()}
+        self._warm = warm
 
     def _read(self, name: str, text: str) -> File:
-        last = self.files.get(name)
+        last = self.files.get(name) or self._recalled.get(name)
+        if last is not None and last.text == text:
+            return last
         if not text.strip("\ufeff \t\r\n"):
-            return File.of(text, {(1, ""): (_empty(name, last, self.warm),)})
+            return File.of(text, {(1, ""): (_empty(name, last, self._warm),)})
         known = last.pieces if last is not None else {}
         elsewhere = {piece: line for line, piece in known}
         pieces: dict[tuple[int, str], tuple[Entry, ...]] = {}
@@ -113,8 +154,38 @@ class LoadCache:
                 pieces[line, piece] = tuple(_entry(name, line, piece, each) for each in read_piece(piece))
         if not any(pieces.values()):
             emptied = last is not None and _holders(last) != frozenset()
-            pieces[1, ""] = (_empty(name, last, self.warm) if emptied else _without_manifest(name),)
+            pieces[1, ""] = (_empty(name, last, self._warm) if emptied else _without_manifest(name),)
         return File.of(text, pieces)
+
+
+_NO_FILE = File(None, {})
+
+
+@dataclass(frozen=True, slots=True)
+class AttachmentFault:
+    """What is wrong with a file that a document refers to."""
+
+    entry: Entry
+    diagnostic: Diagnostic
+
+
+def find_faults(entries: Iterable[Entry], attachments: Mapping[str, bytes]) -> Iterator[AttachmentFault]:
+    """What is wrong with the files that these entries refer to."""
+    for entry in entries:
+        subject = entry.manifest or entry.draft
+        if subject is None:
+            continue
+        for fault in attachment_faults(subject.origin.file, entry.references, attachments):
+            diagnostic = Diagnostic(
+                fault.code,
+                fault.severity,
+                subject.locate(fault.path),
+                subject.title,
+                fault.message,
+                fault.hint,
+                subject.concerned,
+            )
+            yield AttachmentFault(entry, diagnostic)
 
 
 def _entry(file: str, line: int, piece: str, document: Document) -> Entry:

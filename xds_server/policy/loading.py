@@ -3,31 +3,45 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from xds_server.policy.across import clashes, repeats, unique
-from xds_server.policy.attachment import Reference, attachment_faults, jwks_text, resolved
-from xds_server.policy.cache import Entry, File, LoadCache
+from xds_server.policy.attachment import jwks_text, resolved
+from xds_server.policy.cache import LoadCache
 from xds_server.policy.diagnostic import EVERYTHING, Diagnostic, Position, Severity
 from xds_server.policy.draft import Draft
 from xds_server.policy.kinds import Manifest
 from xds_server.policy.kinds.issuer import Issuer
+from xds_server.policy.roster import FLEET, Roster, ordered
+from xds_server.shards import Shards
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Loaded:
-    """A policy set: its manifests in order of file and line, and everything that is wrong with it.
+    """A policy set: its manifests by owner, and everything that is wrong with it.
 
-    Manifests with an error are not among `manifests`; of those declared twice, the first is. `broken` holds the
-    others, and documents and files that might hold a manifest but cannot be read.
+    Manifests with an error are not among them; of those declared twice, the first is. `broken` holds the others, and
+    documents and files that might hold a manifest but cannot be read.
     """
 
-    manifests: tuple[Manifest, ...]
-    diagnostics: tuple[Diagnostic, ...]
+    rosters: Shards[Roster]
+    """By workspace; under `FLEET` what belongs to none. Of an owner that did not change, the same object as before."""
+    diagnostics: tuple[Diagnostic, ...] = ()
     attachments: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     broken: tuple[Draft, ...] = field(default=(), repr=False)
+
+    @cached_property
+    def manifests(self) -> tuple[Manifest, ...]:
+        """All of them, by file and line."""
+        return tuple(ordered(each for roster in self.rosters.values() for each in roster))
+
+    @property
+    def fleet(self) -> Roster:
+        """What belongs to no workspace."""
+        return self.rosters.get(FLEET, Roster())
 
     def attachment(self, manifest: Manifest, path: str) -> bytes:
         """The content of a file that a manifest refers to. Raises KeyError where there is no such file."""
@@ -49,51 +63,41 @@ def load(
     `files` maps each file's name, as shown to people, to its text; bytes that are not UTF-8 stand in it as
     surrogates (`surrogateescape`). `attachments` holds the other files of the folder under names of the same
     style. `unreadable` holds the files that could not be read at all, and why. With a `cache`, only changed
-    texts are read again, and the manifests of unchanged ones are the same objects as before.
+    texts are read again, and the manifests of unchanged ones are the same objects as before; with `Shards` for
+    `files`, nothing else is even looked at.
     """
     cache = cache if cache is not None else LoadCache()
+    texts = files if isinstance(files, Shards) else Shards(files)
     with _uncollected():
-        return _together(cache.refresh(files), attachments, unreadable or {})
+        cache.refresh(texts, attachments)
+        return _together(cache, attachments, unreadable or {})
 
 
-def _together(
-    files: Iterable[File], attachments: Mapping[str, bytes], unreadable: Mapping[str, str]
-) -> Loaded:
-    manifests: list[Manifest] = []
-    keys: list[str] = []
-    remarkable: list[Entry] = []
-    for file in files:
-        manifests += file.manifests
-        keys += file.keys
-        remarkable += file.remarkable
+def _together(cache: LoadCache, attachments: Mapping[str, bytes], unreadable: Mapping[str, str]) -> Loaded:
+    register = cache.register
+    remarkable = [entry for _, entries in sorted(cache.remarkable.items()) for entry in entries]
     diagnostics = [_unreadable(file, why) for file, why in unreadable.items()]
     broken = [Draft(each.object, names=None) for each in diagnostics if each.is_error]
     drafts = [entry.draft for entry in remarkable if entry.draft is not None]
-    named = {"/".join(map(str, draft.key)) for draft in drafts if draft.key is not None}
-    diagnostics += repeats(
-        (each for each, key in zip(manifests, keys, strict=True) if key in named) if named else (), drafts
-    )
+    named = sorted({draft.key for draft in drafts if draft.key is not None}, key=str)
+    diagnostics += repeats((each for key in named for each in register.find(key)), drafts)
     broken += drafts
-    if len(set(keys)) < len(keys):
-        every = manifests
-        manifests, repeated = unique(every)
-        diagnostics += repeated
-        first = set(map(id, manifests))
-        broken += [Draft.of(manifest) for manifest in every if id(manifest) not in first]
-    bad = set()
+    kept, repeated = unique(register.repeated())
+    diagnostics += repeated
+    first = set(map(id, kept))
+    broken += [Draft.of(manifest) for manifest in register.repeated() if id(manifest) not in first]
     for entry in remarkable:
         diagnostics += entry.diagnostics
-        subject = entry.manifest or entry.draft
-        if subject is not None and entry.references:
-            found = _attached(subject, entry.references, attachments)
-            diagnostics += found
-            bad |= {entry.manifest.key} if found and entry.manifest is not None else set()
+    faults = [fault for _, each in sorted(cache.faults.items()) for fault in each]
+    diagnostics += [fault.diagnostic for fault in faults]
     diagnostics += clashes(
         each for entry in remarkable if (each := entry.manifest or entry.draft) is not None
     )
-    broken += [Draft.of(manifest) for manifest in manifests if manifest.key in bad] if bad else []
-    kept = [manifest for manifest in manifests if manifest.key not in bad] if bad else manifests
-    return Loaded(tuple(kept), tuple(sorted(diagnostics)), attachments, tuple(broken))
+    bad = {fault.entry.manifest.key for fault in faults if fault.entry.manifest is not None}
+    unusable = [manifest for key in bad if (manifest := next(iter(register.find(key)), None)) is not None]
+    broken += [Draft.of(manifest) for manifest in ordered(unusable)]
+    rosters = register.without(bad) if bad else register.rosters
+    return Loaded(rosters, tuple(sorted(diagnostics)), attachments, tuple(broken))
 
 
 @contextmanager
@@ -108,23 +112,6 @@ def _uncollected() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-def _attached(
-    subject: Manifest | Draft, found: tuple[Reference, ...], attachments: Mapping[str, bytes]
-) -> list[Diagnostic]:
-    return [
-        Diagnostic(
-            fault.code,
-            fault.severity,
-            subject.locate(fault.path),
-            subject.title,
-            fault.message,
-            fault.hint,
-            subject.concerned,
-        )
-        for fault in attachment_faults(subject.origin.file, found, attachments)
-    ]
 
 
 def _unreadable(file: str, why: str) -> Diagnostic:

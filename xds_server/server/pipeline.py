@@ -259,6 +259,6 @@ class Pipeline:
         log.info(
             "published",
             generation=update.catalogue.generation,
-            models=sum(len(tenant.endpoints) for tenant in update.built.graph.tenants.values()),
+            models=len(update.built.graph.endpoints),
             seconds=round(update.load_seconds + update.compile_seconds, 4),
         )

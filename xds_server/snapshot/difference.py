@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import zip_longest
 
+from xds_server.shards import Shards
 from xds_server.snapshot.resource import Layer, Resource
 from xds_server.snapshot.view import View
 
@@ -38,7 +39,8 @@ class Diff:
 def diff(old: View | None, new: View) -> Diff:
     """Compare two views; `old` may be `None` (nothing yet).
 
-    The same mapping costs one `is` for all of it, the same `Resource` one `is`; bytes are never compared.
+    The same mapping costs one `is` for all of it, and of `Shards` that follow each other only what differs is looked
+    at. Bytes are never compared.
     """
     before = old.layers if old is not None else ()
     changed: dict[str, set[str]] = {}
@@ -62,6 +64,11 @@ def _compare(
     was: Mapping[str, Resource], now: Mapping[str, Resource], changed: set[str], removed: set[str]
 ) -> None:
     if was is now:
+        return
+    if isinstance(was, Shards) and isinstance(now, Shards):
+        others, gone = now.since(was)
+        changed.update(name for name in others if name not in was or was[name].version != now[name].version)
+        removed.update(gone)
         return
     for name, resource in now.items():
         known = was.get(name)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from xds_server.shards import EMPTY, Shards
 from xds_server.sources.naming import ATTACHMENT_ENDINGS, is_hidden, is_policy, may_count
 from xds_server.sources.text import SourceText
 
@@ -40,13 +41,12 @@ class Shelf:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._items: dict[str, _Item] = {}
-        self._files: dict[str, str] = {}
-        self._attachments: dict[str, bytes] = {}
         self._problems: dict[str, str] = {}
+        self._text = SourceText(EMPTY, {}, {})
 
     def text(self) -> SourceText:
-        """What is on the shelf now."""
-        return SourceText(dict(self._files), dict(self._attachments), dict(self._problems))
+        """What is on the shelf now: the same objects as last time where it is the same."""
+        return self._text
 
     def refresh_all(self) -> bool:
         """Look at every file; True when something is different. Raises OSError when the root is not there."""
@@ -54,10 +54,13 @@ class Shelf:
         single = not stat.S_ISDIR(os.stat(self._root).st_mode)
         folder = self._root.parent if single else self._root
         real = os.path.realpath(folder)
-        self._items, self._files, self._attachments, self._problems = {}, {}, {}, {}
+        self._items, self._problems = {}, {}
         paths = _beside(self._root) if single else self._below(str(folder))
         for path in paths:
             self._put(path, real, before.get(path))
+        files = {path: item.text for path, item in self._items.items() if item.text is not None}
+        attachments = {path: item.content for path, item in self._items.items() if _is_attachment(path, item)}
+        self._publish(self._text.files.become(files), attachments)
         return any(self._differs(before.get(path), item) for path, item in self._items.items()) or len(
             before
         ) != len(self._items)
@@ -67,6 +70,9 @@ class Shelf:
         single = not stat.S_ISDIR(os.stat(self._root).st_mode)
         folder = self._root.parent if single else self._root
         real = os.path.realpath(folder)
+        files: dict[str, str] = {}
+        attachments = dict(self._text.attachments)
+        gone: list[str] = []
         for path in paths:
             before = self._drop(path)
             beside = os.path.dirname(path) or os.curdir
@@ -74,6 +80,23 @@ class Shelf:
             # A path through a linked folder is not one that `refresh_all` would have come by.
             if os.path.realpath(beside) == os.path.normpath(os.path.join(real, within)):
                 self._put(path, real, before)
+            item = self._items.get(path)
+            attachments.pop(path, None)
+            if item is not None and item.text is not None:
+                files[path] = item.text
+            else:
+                gone.append(path)
+            if item is not None and _is_attachment(path, item):
+                attachments[path] = item.content
+        self._publish(self._text.files.amend(gone, files), attachments)
+
+    def _publish(self, files: Shards[str], attachments: dict[str, bytes]) -> None:
+        last = self._text
+        self._text = SourceText(
+            files,
+            last.attachments if attachments == last.attachments else attachments,
+            last.problems if self._problems == last.problems else dict(self._problems),
+        )
 
     def is_current(self) -> bool:
         """Whether every file looks as it did when it was read; changes nothing. Raises OSError as `refresh_all`."""
@@ -109,20 +132,18 @@ class Shelf:
         self._items[path] = item
         if item.problem is not None:
             self._problems[path] = item.problem
-        if item.text is not None:
-            self._files[path] = item.text
-        if item.problem is None and path.endswith(ATTACHMENT_ENDINGS):
-            self._attachments[path] = item.content
 
     def _drop(self, path: str) -> _Item | None:
-        self._files.pop(path, None)
-        self._attachments.pop(path, None)
         self._problems.pop(path, None)
         return self._items.pop(path, None)
 
     @staticmethod
     def _differs(before: _Item | None, item: _Item) -> bool:
         return before is None or (before is not item and before.content != item.content)
+
+
+def _is_attachment(path: str, item: _Item) -> bool:
+    return item.problem is None and path.endswith(ATTACHMENT_ENDINGS)
 
 
 def _looks_like(path: str, item: _Item | None) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from xds_server.shards import Shards
+
 
 @dataclass(frozen=True, slots=True)
 class SourceText:
@@ -15,6 +17,6 @@ class SourceText:
     could not be read, each with the reason.
     """
 
-    files: Mapping[str, str]
+    files: Shards[str]
     attachments: Mapping[str, bytes]
     problems: Mapping[str, str]
