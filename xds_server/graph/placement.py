@@ -7,7 +7,7 @@ allows and never widen it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .place import Flavor, Place
 
@@ -30,7 +30,7 @@ class Allowance:
     policy: str
     aspect: str
     choices: frozenset[tuple[str, str | None]]
-    origin: str
+    origin: str = field(compare=False)
 
     def admits(self, place: Place, flavor: Flavor | None) -> bool:
         """Whether the policy allows the place (location aspect) or the hardware (flavor aspect)."""
