@@ -91,7 +91,7 @@ _BAD: dict[str, _Make] = {
     "parts of words": _token(lambda _: "aaaa.bbbb.cccc"),
     "expired": _claims(exp=_NOW - 600),
     "without expiry": _claims(exp=None),
-    "not yet": _claims(nbf=_NOW + 600),
+    "not yet": _claims(nbf=_NOW + 86_400),
     "unknown issuer": _token(lambda stack: stack.issuers.stranger.token("acme")),
     "no issuer": _claims(iss=None),
     "wrong audience": _claims(aud="elsewhere"),
