@@ -40,6 +40,7 @@ class Rendition:
         shared = self._shared.update(graph.endpoints, _compile_shared)
         without_envoy, private = self._proxyless.compile(graph)
         envoys = {name: edge for name, edge in graph.edges.items() if name not in without_envoy}
+        self._gateways = {name: each for name, each in self._gateways.items() if name in envoys}
         return Layers(
             merge(shared, self._compile_fleet(graph)),
             {name: self._compile_gateway(edge) for name, edge in envoys.items()} | without_envoy,

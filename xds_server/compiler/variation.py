@@ -41,6 +41,7 @@ class Variation:
     def compile(self, graph: Graph, plain: Layers) -> Layers:
         """The layers of a graph; ``plain`` is what the newest Envoy is sent over ADS."""
         with self._lock:
+            self._gateways = {name: each for name, each in self._gateways.items() if name in graph.edges}
             return Layers(
                 self._compile_shared(graph, plain.shared),
                 {

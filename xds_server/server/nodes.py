@@ -42,7 +42,11 @@ class NodeStatus:
     """The nodes connected, and the last that were. Everything is read off the streams when asked."""
 
     def __init__(self) -> None:
-        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._here: dict[str, _Entry] = {}
+        self._gone: OrderedDict[str, _Entry] = OrderedDict()
+        """The one that left last is last."""
+        self._rows = 0
+        """Resources told of one by one of those that left."""
         self._spell = 0.0
         """When the current one began."""
         self._spent = 0
@@ -50,17 +54,14 @@ class NodeStatus:
 
     def join(self, node: Node, member: Member) -> None:
         """Take note of a stream."""
-        entry = self._entries.get(node.id)
-        if entry is None or not entry.members:
-            entry = self._entries[node.id] = _Entry(node, time())
+        entry = self._here.setdefault(node.id, _Entry(node, time()))
         entry.node = node
         entry.members.add(member)
-        self._entries.move_to_end(node.id)
-        self._trim()
+        self._forget(node.id)
 
     def leave(self, node: Node, member: Member) -> None:
         """Take note of the end of a stream."""
-        entry = self._entries.get(node.id)
+        entry = self._here.get(node.id)
         if entry is None or member not in entry.members:
             return
         if entry.members == {member}:
@@ -73,6 +74,8 @@ class NodeStatus:
             )
         entry.members.discard(member)
         if not entry.members:
+            self._gone[node.id] = self._here.pop(node.id)
+            self._rows += entry.rows
             self._trim()
 
     def _has_time_for(self, member: Member) -> bool:
@@ -88,22 +91,18 @@ class NodeStatus:
 
     def connected(self) -> int:
         """Return how many nodes have a stream."""
-        return sum(1 for entry in self._entries.values() if entry.members)
+        return len(self._here)
 
     def connections(self) -> list[Connected]:
         """Return the nodes that have a stream, by id."""
-        return [
-            Connected(entry.node, tuple(entry.members))
-            for _, entry in sorted(self._entries.items())
-            if entry.members
-        ]
+        return [Connected(entry.node, tuple(entry.members)) for _, entry in sorted(self._here.items())]
 
     def held(self, node_id: str, gateway: str, type_url: str) -> list[str]:
         """Return the names of what a connected node of a gateway accepted of a type, in order.
 
         Nothing keeps a client from naming itself as another gateway's node.
         """
-        entry = self._entries.get(node_id)
+        entry = self._here.get(node_id)
         members = [each for each in entry.members if each.gateway == gateway] if entry else []
         channels = [each.stream.channels.get(type_url) for each in members]
         return sorted({name for channel in channels if channel is not None for name in channel.held})
@@ -112,18 +111,18 @@ class NodeStatus:
         """Return how many resources connected nodes refuse now, summed over nodes."""
         return sum(
             len(channel.refusals)
-            for entry in self._entries.values()
+            for entry in self._here.values()
             for member in entry.members
             for channel in member.stream.channels.values()
         )
 
     def all(self) -> list[dict[str, Any]]:
         """Describe all nodes in a few lines each, by id."""
-        return [self._tell(entry, resources=False) for _, entry in sorted(self._entries.items())]
+        return [self._tell(entry, resources=False) for _, entry in sorted((self._gone | self._here).items())]
 
     def one(self, node_id: str) -> dict[str, Any] | None:
         """Describe one node with each of its resources; `None` if it is not known."""
-        entry = self._entries.get(node_id)
+        entry = self._here.get(node_id) or self._gone.get(node_id)
         return None if entry is None else self._tell(entry, resources=True)
 
     def _tell(self, entry: _Entry, *, resources: bool) -> dict[str, Any]:
@@ -143,14 +142,15 @@ class NodeStatus:
             "streams": [describe_stream(member, resources=resources) for member in entry.members],
         }
 
+    def _forget(self, node_id: str) -> None:
+        entry = self._gone.pop(node_id, None)
+        self._rows -= entry.rows if entry is not None else 0
+
     def _trim(self) -> None:
-        idle = [node_id for node_id, entry in self._entries.items() if not entry.members]
-        for node_id in idle[: max(0, len(idle) - _REMEMBERED)]:
-            del self._entries[node_id]
-        room = _IN_FULL
-        for node_id in reversed(idle):
-            entry = self._entries.get(node_id)
-            if entry is not None and entry.rows:
-                room -= entry.rows
-                if room < 0:
-                    entry.last, entry.rows = in_short(entry.last), 0
+        while len(self._gone) > _REMEMBERED:
+            self._forget(next(iter(self._gone)))
+        for entry in self._gone.values():
+            if self._rows <= _IN_FULL:
+                break
+            self._rows -= entry.rows
+            entry.last, entry.rows = in_short(entry.last), 0
