@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -43,3 +45,37 @@ async def test_a_failure_is_told_and_the_next_attempt_mends_it(fault: Exception,
     assert words in readiness.describe()["problems"]["state"]
     assert await keeper.write()
     assert readiness.describe()["problems"] == {}
+
+
+async def test_what_takes_long_to_write_is_not_written_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a clock that only sleeping moves, and the disk, which takes three seconds each time."""
+    now, written, loop = 0.0, [0.0], asyncio.get_running_loop()
+
+    class SlowArchive(Archive):
+        def keep(self, *_: Any) -> int:
+            nonlocal now
+            now += 3.0
+            written.append(now)
+            loop.call_soon_threadsafe(keeper.note, BUILT)
+            return 1
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+        await pause(0)
+        if len(written) > 4:
+            raise asyncio.CancelledError
+
+    pause = asyncio.sleep
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    monkeypatch.setattr("xds_server.server.keeper.monotonic", lambda: now)
+    keeper = Keeper(SlowArchive(), Readiness(), pause=2.0)  # type: ignore[arg-type]
+    keeper.note(BUILT)
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(keeper.run(), 20)
+    assert [later - earlier for earlier, later in itertools.pairwise(written)] == [
+        2 + 3,
+        60 + 3,
+        60 + 3,
+        60 + 3,
+    ]

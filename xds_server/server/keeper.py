@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from time import monotonic
 from typing import Final
 
 import structlog
@@ -16,12 +17,16 @@ log = structlog.get_logger("fairlead.keeper")
 PAUSE: Final = 2.0
 """Seconds that what follows a change has to be written with it."""
 
+REST: Final = 20
+"""How many times as long as a write took the next one waits: with very many models writing takes a while, and must
+not go on all the time."""
+
 RETRY: Final = 10.0
 """Seconds between two attempts while the disk refuses."""
 
 
 class Keeper:
-    """Writes the newest of what it was told, never more than once in `pause` seconds."""
+    """Writes the newest of what it was told, never more than once in `pause` seconds, and a small share of the time."""
 
     def __init__(
         self, archive: Archive, readiness: Readiness, pause: float = PAUSE, retry: float = RETRY
@@ -33,6 +38,8 @@ class Keeper:
         self._newest: Built | None = None
         self._due = asyncio.Event()
         self._told: str | None = None
+        self._seconds = 0.0
+        """What the last write took."""
 
     def note(self, built: Built) -> None:
         """Take note of what is served now. Returns at once."""
@@ -43,8 +50,11 @@ class Keeper:
         """Write whenever there is something new, until cancelled."""
         while True:
             await self._due.wait()
-            await asyncio.sleep(self._pause)
-            if not await self.write():
+            await asyncio.sleep(max(self._pause, REST * self._seconds))
+            started = monotonic()
+            written = await self.write()
+            self._seconds = monotonic() - started
+            if not written:
                 await asyncio.sleep(self._retry)
                 self._due.set()
 
