@@ -64,7 +64,7 @@ def find_samples(graph: Graph) -> tuple[Sample, ...]:
 
 def _backends(graph: Graph) -> Iterator[tuple[tuple[str, int], str, str, str]]:
     """Yield address, region, endpoint and revision of each backend that a sample could stand for."""
-    for endpoint in graph.endpoints.values():
+    for _, endpoint in sorted(graph.endpoints.items()):
         for deployment in endpoint.deployments:
             for revision in deployment.revisions:
                 for backend in revision.backends:

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from xds_server.policy import EVERYTHING, Diagnostic, Loaded
+from xds_server.policy import EVERYTHING, Diagnostic, Loaded, Roster
 from xds_server.shards import Shards
 
 from .draft import check_draft
-from .endpoint import Backend
 from .fleet import Fleet, build_fleet, check_gateways
 from .graph import Graph, Tenant
 from .ground import Ground, Grounds
 from .hold import NOTHING, Hold, hold_fleet
-from .place import Place
 from .reference import Dangling, Declared
+from .restriction import keep
 from .stray import find_strays
 from .workspaces import Base, Workspaces
 
@@ -51,7 +50,7 @@ class Builder:
     def __init__(self) -> None:
         self._graph: Graph | None = None
         self._grounds: Grounds = {}
-        self._fleet: tuple[Loaded, Fleet] | None = None
+        self._fleet: tuple[Roster, Mapping[str, bytes], Fleet] | None = None
         self._base: Base | None = None
         self._workspaces = Workspaces()
 
@@ -72,7 +71,11 @@ class Builder:
         previous, every = self._graph, self._workspaces
         fleet_kept = any(each.breaks_fleet for each in loaded.diagnostics)
         base = self._lay(loaded, hold, fleet_kept)
-        every.update(loaded, base)
+        try:
+            every.update(loaded, base)
+        except BaseException:
+            self._workspaces = Workspaces()  # half of it may have followed: the next build resolves all anew
+            raise
         strays = find_strays(every.sources, every.undeclared, loaded.broken, previous)
         kept = self._find_broken(loaded, frozenset[str]().union(*strays.values()))
         tenants, grounds = self._settle(kept | hold.workspaces, base.fleet)
@@ -100,18 +103,17 @@ class Builder:
         elif previous is not None and hold is not NOTHING:
             fleet, ground = hold_fleet(previous, fleet, hold, self._grounds.get(None), ground)
         if last is not None and (fleet, loaded.attachments) == (last.fleet, last.attachments):
-            ground = self._grounds.get(None, ground)
-            fleet = last.fleet
+            ground = last.ground  # not `self._grounds`: those may be of a graph that was gone back to
         self._base = Base(fleet, ground, loaded.attachments)
         return self._base
 
     def _read_fleet(self, loaded: Loaded) -> Fleet:
         if self._fleet is not None:
-            last, fleet = self._fleet
-            if last.fleet is loaded.fleet and last.attachments is loaded.attachments:
+            roster, attachments, fleet = self._fleet
+            if roster is loaded.fleet and attachments is loaded.attachments:
                 return fleet
         fleet = build_fleet(loaded)
-        self._fleet = (loaded, fleet)
+        self._fleet = (loaded.fleet, loaded.attachments, fleet)
         return fleet
 
     def _find_broken(self, loaded: Loaded, losers: frozenset[str]) -> frozenset[str]:
@@ -138,7 +140,7 @@ class Builder:
         grounds: dict[str | None, Ground] = dict(every.grounds)
         put: dict[str, Tenant] = {}
         for name in staying:
-            tenant = _keep(self._graph, name, fleet.places)
+            tenant = keep(self._graph, name, fleet.places)
             if tenant is None:
                 grounds.pop(name, None)
             else:
@@ -169,43 +171,3 @@ def _widen(found: Diagnostic, strays: Mapping[Diagnostic, frozenset[str]]) -> Di
     workspaces = losers | (found.workspaces or frozenset())
     hint = f"did you mean {meant}? Until this is mended, what runs there stays as it last was"
     return replace(found, hint=hint, workspaces=workspaces)
-
-
-def _keep(previous: Graph | None, name: str, places: Mapping[str, Place]) -> Tenant | None:
-    tenant = previous.tenants.get(name) if previous is not None else None
-    return None if tenant is None else restrict(tenant, places)
-
-
-def _relocate(backend: Backend, places: Mapping[str, Place]) -> Backend | None:
-    """The backend in its place as that is today; ``None`` if the place, or its hardware there, is gone."""
-    place = places.get(backend.place.name)
-    flavor = place.flavor(backend.flavor.name) if place is not None and backend.flavor is not None else None
-    if place is None or (flavor is None) is not (backend.flavor is None):
-        return None
-    return (
-        backend
-        if (place, flavor) == (backend.place, backend.flavor)
-        else replace(backend, place=place, flavor=flavor)
-    )
-
-
-def restrict(tenant: Tenant, places: Mapping[str, Place]) -> Tenant:
-    """A kept tenant on today's map: backends whose place is gone, or is no longer allowed, are out (fail closed)."""
-    moved = {}
-    for path, endpoint in tenant.endpoints.items():
-        deployments = []
-        for deployment in endpoint.deployments:
-            revisions = []
-            for revision in deployment.revisions:
-                allowed = []
-                for backend in revision.backends:
-                    today = _relocate(backend, places)
-                    if today is not None and deployment.placement.admits(today.place, today.flavor):
-                        allowed.append(today)
-                same = tuple(allowed) == revision.backends
-                revisions.append(revision if same else replace(revision, backends=tuple(allowed)))
-            deployments.append(replace(deployment, revisions=tuple(revisions)))
-        restricted = replace(endpoint, deployments=tuple(deployments))
-        if restricted != endpoint:
-            moved[path] = restricted
-    return replace(tenant, endpoints=tenant.endpoints.amend((), moved)) if moved else tenant

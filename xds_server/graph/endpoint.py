@@ -114,6 +114,11 @@ class Endpoint:
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", f"{self.workspace}/{self.segment}/{self.name}")
 
+    @property
+    def revisions(self) -> int:
+        """How many revisions all deployments have."""
+        return sum(len(each.revisions) for each in self.deployments)
+
     def deployment(self, environment: str) -> Deployment | None:
         """The deployment in an environment, or ``None``."""
         return next((each for each in self.deployments if each.environment == environment), None)

@@ -83,6 +83,8 @@ class Graph:
     """The graph that this one follows: of it stays what is the same."""
     endpoints: Shards[Endpoint] = field(init=False, compare=False, repr=False)
     """All endpoints of all tenants, by path."""
+    clusters: int = field(init=False, compare=False, repr=False)
+    """How many revisions all endpoints have: each is a cluster."""
 
     def __post_init__(self, before: Graph | None) -> None:
         tenants, endpoints = (before.tenants, before.endpoints) if before is not None else (EMPTY, EMPTY)
@@ -94,7 +96,11 @@ class Graph:
             new, lost = now.since(was)
             gone |= lost
             put |= {path: now[path] for path in new}
+        old = [each for path in gone | put.keys() if (each := endpoints.get(path)) is not None]
+        count = before.clusters if before is not None else 0
+        count += sum(each.revisions for each in put.values()) - sum(each.revisions for each in old)
         object.__setattr__(self, "endpoints", endpoints.amend(gone, put))
+        object.__setattr__(self, "clusters", count)
 
     @cached_property
     def regions(self) -> Mapping[str, Place]:

@@ -70,7 +70,7 @@ def _find_clusters(before: Graph, after: Graph) -> Vanished:
     if not gone:
         return Vanished()
     models = {"/".join(name.split("/")[:3]) for name in gone}
-    return Vanished(tuple(sorted(gone)), _count(before), _count(after), len(models))
+    return Vanished(tuple(sorted(gone)), before.clusters, after.clusters, len(models))
 
 
 def _clusters(endpoint: Endpoint | None) -> Iterator[str]:
@@ -79,14 +79,6 @@ def _clusters(endpoint: Endpoint | None) -> Iterator[str]:
     for deployment in endpoint.deployments:
         for revision in deployment.revisions:
             yield f"{endpoint.path}/{deployment.environment}/{revision.name}"
-
-
-def _count(graph: Graph) -> int:
-    return sum(
-        len(deployment.revisions)
-        for endpoint in graph.endpoints.values()
-        for deployment in endpoint.deployments
-    )
 
 
 def _find_listeners(before: Graph, after: Graph) -> Vanished:

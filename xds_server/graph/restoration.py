@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from xds_server.policy import Diagnostic, Loaded, Roster
 from xds_server.shards import EMPTY, Shards
 
-from .builder import restrict
 from .fleet import Fleet, build_fleet
 from .graph import Graph, Tenant
 from .ground import Ground, Grounds
+from .restriction import restrict
 from .tenant import EndpointCache, TenantSource, build_tenant
 
 

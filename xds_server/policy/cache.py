@@ -2,42 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
-from xds_server.policy.attachment import Reference, attachment_faults, draft_references, references
+from xds_server.policy.attachment import Reference, draft_references, references
 from xds_server.policy.diagnostic import EVERYTHING, Diagnostic, Position, Severity
-from xds_server.policy.draft import Draft
+from xds_server.policy.entry import AttachmentFault, Entry, find_faults
 from xds_server.policy.kinds import FLEET_KINDS, Manifest
 from xds_server.policy.origin import Origin
 from xds_server.policy.piece import Document, read_piece
 from xds_server.policy.reading.document import split
 from xds_server.policy.roster import Register
 from xds_server.shards import EMPTY, Shards
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A document in its file: read once, used by every load for as long as its text does not change."""
-
-    manifest: Manifest | None
-    references: tuple[Reference, ...]
-    diagnostics: tuple[Diagnostic, ...]
-    draft: Draft | None = None
-
-    def moved(self, lines: int) -> Entry:
-        """The same document, so many lines further down."""
-        manifest = self.manifest
-        if manifest is not None:
-            manifest = manifest.at(manifest.origin.moved(lines))
-        draft = self.draft
-        if draft is not None:
-            draft = draft.at(draft.origin.moved(lines))
-        diagnostics = tuple(
-            replace(each, position=each.position._replace(line=each.position.line + lines))
-            for each in self.diagnostics
-        )
-        return Entry(manifest, self.references, diagnostics, draft)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +80,7 @@ class LoadCache:
             self._note(name, now)
         self.files |= read
         self.register.replace(dropped, added)
-        self._check(self._referring if moved else read.keys() | gone, attachments)
+        self._check(changed | gone | (self._referring.keys() if moved else set()), attachments)
         self._texts, self._attachments = texts, attachments
         self._recalled, self._warm = {}, True
 
@@ -159,33 +135,6 @@ class LoadCache:
 
 
 _NO_FILE = File(None, {})
-
-
-@dataclass(frozen=True, slots=True)
-class AttachmentFault:
-    """What is wrong with a file that a document refers to."""
-
-    entry: Entry
-    diagnostic: Diagnostic
-
-
-def find_faults(entries: Iterable[Entry], attachments: Mapping[str, bytes]) -> Iterator[AttachmentFault]:
-    """What is wrong with the files that these entries refer to."""
-    for entry in entries:
-        subject = entry.manifest or entry.draft
-        if subject is None:
-            continue
-        for fault in attachment_faults(subject.origin.file, entry.references, attachments):
-            diagnostic = Diagnostic(
-                fault.code,
-                fault.severity,
-                subject.locate(fault.path),
-                subject.title,
-                fault.message,
-                fault.hint,
-                subject.concerned,
-            )
-            yield AttachmentFault(entry, diagnostic)
 
 
 def _entry(file: str, line: int, piece: str, document: Document) -> Entry:
