@@ -42,7 +42,7 @@ def test_the_reference_is_complete() -> None:
     queue = list(KINDS.values())
     while queue:
         part = queue.pop()
-        for field in part.model_fields.values():
+        for field in part.fields().values():
             assert field.description, f"{part.__name__}.{field.alias} has no description"
             assert field.examples or parts(field.annotation), f"{part.__name__}.{field.alias} has no example"
             assert f"| `{field.alias}` |" in text

@@ -50,7 +50,7 @@ class Attempt:
 
     def _validate(self) -> tuple[Manifest | None, list[Fault]]:
         try:
-            return self._kind.model_validate(self._body), []
+            return self._kind.read(self._body), []
         except ValidationError as error:
             found = (
                 mistake(self._kind, each, self._body, self._word) for each in error.errors(include_url=False)

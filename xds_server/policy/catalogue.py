@@ -11,7 +11,7 @@ def _location(row: str) -> Location:
     name, country, continent, latitude, longitude = row.split()
     return Location(
         metadata=Metadata(name=name),
-        spec=LocationSpec.model_validate(
+        spec=LocationSpec.read(
             {
                 "country": country,
                 "continent": continent,

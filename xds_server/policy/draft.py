@@ -49,7 +49,7 @@ class Draft:
             names=frozenset({manifest.name}),
             workspace=manifest.workspace,
             concerned=manifest.concerned,
-            values=manifest.model_dump(mode="python", by_alias=True),
+            values=manifest.values(),
             origin=manifest.origin,
         )
 

@@ -22,8 +22,7 @@ _TYPE_ERRORS = {
     "float_type": "a number",
     "bool_type": "true or false",
     "tuple_type": "a list",
-    "model_type": "a mapping",
-    "model_attributes_type": "a mapping",
+    "dataclass_type": "a mapping",
     "dict_type": "a mapping",
 }
 _BOUNDS = {
@@ -51,7 +50,7 @@ def mistake(
     match error["type"]:
         case "missing":
             return Fault("missing-key", path, f"{word} is missing")
-        case "extra_forbidden":
+        case "unexpected_keyword_argument":
             part = part_at(kind, path[:-1], values)
             hint = did_you_mean(name, keys(part)) if part is not None else None
             return Fault("unknown-key", path, f"unknown key {word}", hint, key=True)

@@ -11,11 +11,10 @@ import sys
 from collections.abc import Iterator
 from typing import Any, get_args
 
-from pydantic import BaseModel
-
 from xds_server.policy.catalogue import BUILT_IN_LOCATIONS
 from xds_server.policy.codes import CODES
 from xds_server.policy.kinds import KINDS, Manifest
+from xds_server.policy.kinds.base import Part
 from xds_server.policy.kinds.place import CONTINENTS
 from xds_server.policy.kinds.shape import parts
 from xds_server.policy.regions import REGIONS
@@ -62,7 +61,7 @@ def reference() -> str:
     lines = [_INTRODUCTION]
     lines += ["| kind | what it declares |", "|---|---|"]
     lines += [f"| [{name}](#{name.lower()}) | {_first(kind)} |" for name, kind in KINDS.items()]
-    described: dict[type[BaseModel], str] = {}
+    described: dict[type[Part], str] = {}
     for kind in KINDS.values():
         lines += ["", *_kind(kind, described)]
     lines += ["", "## Built-in locations", "", *_locations()]
@@ -71,10 +70,10 @@ def reference() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _kind(kind: type[Manifest], described: dict[type[BaseModel], str]) -> Iterator[str]:
+def _kind(kind: type[Manifest], described: dict[type[Part], str]) -> Iterator[str]:
     schema = shown(kind)
     yield from (f"## {kind.kind}", "", inspect.getdoc(kind) or "")
-    queue: list[tuple[str, type[BaseModel]]] = [(kind.kind, kind)]
+    queue: list[tuple[str, type[Part]]] = [(kind.kind, kind)]
     while queue:
         path, part = queue.pop(0)
         if part in described:
@@ -87,16 +86,16 @@ def _kind(kind: type[Manifest], described: dict[type[BaseModel], str]) -> Iterat
         yield from ("", "| key | type | default | meaning | example |", "|---|---|---|---|---|")
         for key, held in found["properties"].items():
             yield _row(part, key, held, schema, key in found.get("required", []))
-        for field in part.model_fields.values():
+        for field in part.fields().values():
             below = parts(field.annotation)
             for each in below:
                 name = f"{path}.{field.alias}" + ("[]" if _is_list(found, field.alias) else "")
-                tags = get_args(each.model_fields["type"].annotation) if len(below) > 1 else ()
+                tags = get_args(each.fields()["type"].annotation) if len(below) > 1 else ()
                 queue.append((f"{name} (type {tags[0]})" if tags else name, each))
 
 
-def _row(part: type[BaseModel], key: str, held: dict[str, Any], schema: dict[str, Any], needed: bool) -> str:
-    field = next((each for each in part.model_fields.values() if each.alias == key), None)
+def _row(part: type[Part], key: str, held: dict[str, Any], schema: dict[str, Any], needed: bool) -> str:
+    field = next((each for each in part.fields().values() if each.alias == key), None)
     meaning = (field.description if field is not None else held.get("description")) or ""
     if needed:
         default = "required"

@@ -9,6 +9,8 @@ import json
 import sys
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from xds_server.policy.kinds import API_VERSION, KINDS, Manifest
 from xds_server.policy.kinds.duration import format_duration
 
@@ -46,7 +48,7 @@ def schema() -> dict[str, Any]:
 
 def shown(kind: type[Manifest]) -> dict[str, Any]:
     """The schema of one kind, as its authors see it: with `apiVersion` and `kind`, without null."""
-    whole = _clean(kind.model_json_schema(ref_template="#/$defs/{model}"))
+    whole = _clean(TypeAdapter(kind).json_schema(ref_template="#/$defs/{model}"))
     header = {
         "apiVersion": {"const": API_VERSION, "description": "The version of the policy language."},
         "kind": {"const": kind.kind, "description": "What the manifest declares."},

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from copy import copy
+from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import ConfigDict, Field, GetCoreSchemaHandler
 from pydantic.alias_generators import to_camel
+from pydantic.dataclasses import dataclass
+from pydantic.fields import FieldInfo
+from pydantic_core import CoreSchema, SchemaSerializer, SchemaValidator
 
 from xds_server.policy.diagnostic import Position
 from xds_server.policy.kinds.names import LabelKey, LabelValue, Name, WorkloadName
@@ -15,19 +19,66 @@ from xds_server.policy.reading.fault import Path
 API_VERSION = "fairlead/v1"
 
 
-class Part(BaseModel):
-    """A piece of a manifest: immutable, hashable, no unknown keys, no silent conversion of types."""
+_P = TypeVar("_P")
 
-    model_config = ConfigDict(
-        frozen=True,
+
+class Part:
+    """A piece of a manifest: immutable, no unknown keys, no silent conversion of types."""
+
+    __slots__ = ()
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(
         extra="forbid",
         strict=True,
         alias_generator=to_camel,
         serialize_by_alias=True,
         allow_inf_nan=False,
     )
+    __pydantic_fields__: ClassVar[dict[str, FieldInfo]]
+    __pydantic_serializer__: ClassVar[SchemaSerializer]
+    __pydantic_validator__: ClassVar[SchemaValidator]
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Have values make the part although their types are strict: to pydantic, only parts would."""
+        schema = handler(source)
+        inner: dict[str, Any] = handler.resolve_ref_schema(schema)  # type: ignore[assignment]
+        inner["strict"] = False
+        return schema
+
+    @classmethod
+    def read(cls, values: Any) -> Self:
+        """The part that the values of a document make. Raises pydantic's ValidationError."""
+        made: Self = cls.__pydantic_validator__.validate_python(values)
+        return made
+
+    @classmethod
+    def fields(cls) -> dict[str, FieldInfo]:
+        """What the part may hold, by attribute."""
+        return cls.__pydantic_fields__
+
+    def values(self) -> dict[str, Any]:
+        """What the part says, as a document that says it in full."""
+        written: dict[str, Any] = self.__pydantic_serializer__.to_python(self, by_alias=True)
+        return written
 
 
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(Field,))
+def part(made: type[_P]) -> type[_P]:
+    """Make a class a part with its annotations as fields.
+
+    A policy set holds parts by the hundred thousand. With slots one takes a fifth of what a `BaseModel` does.
+    """
+    return dataclass(frozen=True, slots=True, kw_only=True)(made)  # type: ignore[return-value]
+
+
+@dataclass_transform(eq_default=False, frozen_default=True, kw_only_default=True, field_specifiers=(Field,))
+def manifest(made: type[_P]) -> type[_P]:
+    """Make a class a manifest; all of these are compared in one way."""
+    return dataclass(frozen=True, slots=True, kw_only=True, eq=False)(made)  # type: ignore[return-value]
+
+
+@part
 class Metadata(Part):
     """Who the manifest is."""
 
@@ -38,16 +89,15 @@ class Metadata(Part):
         examples=[{"team": "platform"}],
     )
 
-    def __hash__(self) -> int:
-        return hash((type(self), self.name))
 
-
+@part
 class WorkspaceMetadata(Metadata):
     """Who the manifest is, and which workspace it belongs to."""
 
     workspace: Name = Field(description="The workspace that this manifest belongs to.", examples=["acme"])
 
 
+@part
 class WorkloadMetadata(WorkspaceMetadata):
     """Who the workload is. Its name stands in the URL, and may also hold `.` and `_`."""
 
@@ -61,24 +111,27 @@ class WorkloadMetadata(WorkspaceMetadata):
 class Manifest(Part):
     """One document of a policy set. Equal manifests say the same, wherever they stand."""
 
+    __slots__ = ("_origin",)
+
     kind: ClassVar[str]
-    _origin: Origin = PrivateAttr(default_factory=lambda: Origin.NOWHERE)
+    metadata: Metadata
+    spec: Part
+    _origin: Origin
 
     @property
     def origin(self) -> Origin:
         """Where the manifest was read: file, line, and the position of every value in it."""
-        return self._origin
+        return getattr(self, "_origin", Origin.NOWHERE)
 
     @property
     def name(self) -> str:
         """Shorthand for `metadata.name`."""
-        name: str = self.__dict__["metadata"].name
-        return name
+        return self.metadata.name
 
     @property
     def workspace(self) -> str | None:
         """Shorthand for `metadata.workspace`; None for the fleet's kinds."""
-        return getattr(self.__dict__["metadata"], "workspace", None)
+        return getattr(self.metadata, "workspace", None)
 
     @property
     def key(self) -> tuple[str, str | None, str]:
@@ -98,20 +151,20 @@ class Manifest(Part):
 
     def locate(self, path: Path) -> Position:
         """The position of the value at a path such as `("spec", "issuers", 0)`."""
-        return self._origin.locate(path)
+        return self.origin.locate(path)
 
     def stand_at(self, origin: Origin) -> None:
         """Say where the manifest was read; for whoever reads it."""
-        self._origin = origin
+        object.__setattr__(self, "_origin", origin)
 
     def at(self, origin: Origin) -> Manifest:
         """The same manifest, read elsewhere."""
-        copy = self.model_copy()
-        copy._origin = origin
-        return copy
+        twin = copy(self)
+        twin.stand_at(origin)
+        return twin
 
     def __eq__(self, other: Any) -> bool:
-        return type(self) is type(other) and self.__dict__ == other.__dict__
+        return type(self) is type(other) and self.metadata == other.metadata and self.spec == other.spec
 
     def __hash__(self) -> int:
         return hash(self.key)

@@ -7,12 +7,13 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from xds_server.policy.kinds.address import ListenAddress
-from xds_server.policy.kinds.base import Manifest, Metadata, Part
+from xds_server.policy.kinds.base import Manifest, Metadata, Part, manifest, part
 from xds_server.policy.kinds.duration import Duration
 from xds_server.policy.kinds.member import Nodes, Proxyless, Runtime
 from xds_server.policy.kinds.names import FileName, HeaderName, Hostname, Name, Port, Word
 
 
+@part
 class ListenerTls(Part):
     """The listener's certificate, from files of the policy folder."""
 
@@ -22,6 +23,7 @@ class ListenerTls(Part):
     key: FileName = Field(description="The certificate's private key, in PEM.", examples=["certs/run.key"])
 
 
+@part
 class Listener(Part):
     """One address and port on which every Envoy of the gateway listens."""
 
@@ -42,6 +44,7 @@ class Listener(Part):
     )
 
 
+@part
 class Paths(Part):
     """How the endpoint's URL is written."""
 
@@ -58,6 +61,7 @@ class Paths(Part):
     )
 
 
+@part
 class Limits(Part):
     """What one Envoy takes on at a time."""
 
@@ -77,6 +81,7 @@ class Limits(Part):
     )
 
 
+@part
 class Timeouts(Part):
     """How long an Envoy waits."""
 
@@ -92,6 +97,7 @@ class Timeouts(Part):
     )
 
 
+@part
 class GatewaySpec(Part):
     """What the gateway's Envoys listen on, and within which bounds; or what its clients without Envoy may call."""
 
@@ -140,6 +146,7 @@ class GatewaySpec(Part):
     timeouts: Timeouts = Field(default_factory=Timeouts, description="How long an Envoy waits.")
 
 
+@manifest
 class Gateway(Manifest):
     """A fleet of Envoys: what they listen on, and within which bounds.
 

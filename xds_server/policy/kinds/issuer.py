@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from xds_server.policy.kinds.base import Manifest, Metadata, Part
+from xds_server.policy.kinds.base import Manifest, Metadata, Part, manifest, part
 from xds_server.policy.kinds.duration import Duration
 from xds_server.policy.kinds.names import ClaimPath, FileName, HeaderName, Shown, Word
 
@@ -15,6 +15,7 @@ DEVELOPMENT_JWKS = "fairlead-dev.jwks.json"
 """The attachment that holds the public keys of the local development issuer."""
 
 
+@part
 class InlineJwks(Part):
     """A JSON Web Key Set (RFC 7517) written into the manifest. Public keys only."""
 
@@ -33,14 +34,16 @@ class InlineJwks(Part):
         return json.dumps({"keys": self.keys}, sort_keys=True, separators=(",", ":"))
 
 
+@part
 class Jwks(Part):
     """The issuer's public keys, from exactly one place."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
+    __pydantic_config__: ClassVar[ConfigDict] = {
+        **Part.__pydantic_config__,
+        "json_schema_extra": {
             "oneOf": [{"required": [source]} for source in ("inline", "file", "uri", "development")]
-        }
-    )
+        },
+    }
 
     inline: InlineJwks | None = Field(default=None, description="The key set itself.")
     file: FileName | None = Field(
@@ -67,6 +70,7 @@ class Jwks(Part):
     )
 
 
+@part
 class IssuerSpec(Part):
     """Which tokens are believed."""
 
@@ -107,6 +111,7 @@ class IssuerSpec(Part):
     )
 
 
+@manifest
 class Issuer(Manifest):
     """Whose tokens are believed, and where they stand in a request."""
 

@@ -6,13 +6,14 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from xds_server.policy.kinds.base import Manifest, Metadata, Part
+from xds_server.policy.kinds.base import Manifest, Metadata, Part, manifest, part
 from xds_server.policy.kinds.names import Name
 from xds_server.policy.kinds.place import Continent, Country
 
 FlavorType = Literal["cpu", "gpu"]
 
 
+@part
 class Flavor(Part):
     """A kind of hardware that a location offers."""
 
@@ -23,6 +24,7 @@ class Flavor(Part):
 STANDARD_FLAVORS = (Flavor(name="cpu", type="cpu"), Flavor(name="gpu", type="gpu"))
 
 
+@part
 class LocationSpec(Part):
     """Where the location is, and what it offers."""
 
@@ -52,6 +54,7 @@ class LocationSpec(Part):
     )
 
 
+@manifest
 class Location(Manifest):
     """A place where models run and Envoys stand.
 

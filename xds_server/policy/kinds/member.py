@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, PlainSerializer, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from xds_server.policy.kinds.base import Part
+from xds_server.policy.kinds.base import Part, part
 from xds_server.policy.kinds.names import NODE_ID, RUNTIME_KEY, Name, Shown, Word
 
 _EXACT = 2**53  # Envoy reads numbers of a runtime as doubles
@@ -38,6 +38,7 @@ Runtime = Annotated[
 ]
 
 
+@part
 class Nodes(Part):
     """Which nodes belong to the gateway. All that is given must hold, of each list one entry."""
 
@@ -61,6 +62,7 @@ class Nodes(Part):
     )
 
 
+@part
 class Proxyless(Part):
     """Clients that call models without an Envoy, through gRPC's own xDS client (`xds:///acme/models/llama`)."""
 

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from xds_server.policy.kinds.base import Manifest, Part, WorkspaceMetadata
+from xds_server.policy.kinds.base import Manifest, Part, WorkspaceMetadata, manifest, part
 from xds_server.policy.kinds.location import FlavorType
 from xds_server.policy.kinds.names import Name
 
@@ -15,6 +15,7 @@ ResourceType = Literal["model", "agent", "function"]
 RESOURCE_TYPES: tuple[ResourceType, ...] = ("model", "agent", "function")
 
 
+@part
 class AllowedPlace(Part):
     """A continent, a country or a single location."""
 
@@ -27,6 +28,7 @@ class AllowedPlace(Part):
     )
 
 
+@part
 class AllowedFlavor(Part):
     """A type of hardware, or one flavor of it."""
 
@@ -36,6 +38,7 @@ class AllowedFlavor(Part):
     )
 
 
+@part
 class _Scope(Part):
     resource_types: tuple[ResourceType, ...] = Field(
         default=RESOURCE_TYPES,
@@ -45,6 +48,7 @@ class _Scope(Part):
     )
 
 
+@part
 class LocationPolicy(_Scope):
     """Where backends may be. Several entries add up."""
 
@@ -56,6 +60,7 @@ class LocationPolicy(_Scope):
     )
 
 
+@part
 class FlavorPolicy(_Scope):
     """What hardware backends may run on. Several entries add up."""
 
@@ -69,6 +74,7 @@ class FlavorPolicy(_Scope):
     )
 
 
+@manifest
 class Policy(Manifest):
     """What is allowed, for one aspect. It binds where an Environment or a deployment names it.
 

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from xds_server.policy.kinds.address import BackendAddress
-from xds_server.policy.kinds.base import Manifest, Part, WorkloadMetadata
+from xds_server.policy.kinds.base import Manifest, Part, WorkloadMetadata, manifest, part
 from xds_server.policy.kinds.duration import Duration
 from xds_server.policy.kinds.names import (
     ClaimPath,
@@ -27,6 +27,7 @@ from xds_server.policy.kinds.policy import ResourceType
 Threshold = Annotated[int, Field(ge=1, le=1000)]
 
 
+@part
 class HealthCheck(Part):
     """How each Envoy finds out which backends of a revision answer."""
 
@@ -49,6 +50,7 @@ class HealthCheck(Part):
     )
 
 
+@part
 class BackendHealthCheck(Part):
     """What differs for this backend."""
 
@@ -62,6 +64,7 @@ class BackendHealthCheck(Part):
     )
 
 
+@part
 class BackendTls(Part):
     """How the backend's certificate is checked. Only with an `https` address."""
 
@@ -81,6 +84,7 @@ class BackendTls(Part):
 _CHECKED = BackendHealthCheck()
 
 
+@part
 class Backend(Part):
     """A server that runs the revision, in one location."""
 
@@ -119,6 +123,7 @@ class Backend(Part):
     )
 
 
+@part
 class Revision(Part):
     """A version of the workload, in the backends that run it."""
 
@@ -140,6 +145,7 @@ class Revision(Part):
     )
 
 
+@part
 class Deployment(Part):
     """The workload in one environment."""
 
@@ -161,6 +167,7 @@ class Deployment(Part):
     )
 
 
+@part
 class ClaimRule(Part):
     """A condition on one claim of the caller's token."""
 
@@ -174,6 +181,7 @@ class ClaimRule(Part):
     )
 
 
+@part
 class Access(Part):
     """Who among the workspace's members may call."""
 
@@ -187,6 +195,7 @@ class Access(Part):
 _MEMBERS = Access()
 
 
+@part
 class WorkloadSpec(Part):
     """Who may call the workload, and where it is deployed."""
 
@@ -207,6 +216,7 @@ class WorkloadSpec(Part):
     )
 
 
+@manifest
 class Workload(Manifest):
     """What a run URL reaches: `/{workspace}/{segment}/{name}`."""
 
@@ -217,6 +227,7 @@ class Workload(Manifest):
     spec: WorkloadSpec = Field(description="What it says.")
 
 
+@manifest
 class Model(Workload):
     """A model, reached at `/{workspace}/models/{name}`: who may call it, and where it is deployed."""
 
@@ -225,6 +236,7 @@ class Model(Workload):
     resource_type: ClassVar[ResourceType] = "model"
 
 
+@manifest
 class Agent(Workload):
     """An agent, reached at `/{workspace}/agents/{name}`. It has the shape of a Model."""
 
@@ -233,6 +245,7 @@ class Agent(Workload):
     resource_type: ClassVar[ResourceType] = "agent"
 
 
+@manifest
 class Function(Workload):
     """A function, reached at `/{workspace}/functions/{name}`. It has the shape of a Model."""
 

@@ -6,12 +6,13 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from xds_server.policy.kinds.base import Manifest, Metadata, Part, WorkspaceMetadata
+from xds_server.policy.kinds.base import Manifest, Metadata, Part, WorkspaceMetadata, manifest, part
 from xds_server.policy.kinds.names import DisplayName, Name
 
 BUILT_IN_ENVIRONMENTS = ("production", "development")
 
 
+@part
 class WorkspaceSpec(Part):
     """Who may call the workspace's models, and where a call goes that does not say."""
 
@@ -29,6 +30,7 @@ class WorkspaceSpec(Part):
     )
 
 
+@manifest
 class Workspace(Manifest):
     """A tenant: its models, agents and functions are reached under its name."""
 
@@ -38,6 +40,7 @@ class Workspace(Manifest):
     spec: WorkspaceSpec = Field(description="What it says.")
 
 
+@part
 class EnvironmentSpec(Part):
     """What holds for everything deployed to the environment."""
 
@@ -52,6 +55,7 @@ class EnvironmentSpec(Part):
     )
 
 
+@manifest
 class Environment(Manifest):
     """A stage of a workspace, and the policies attached to it.
 
