@@ -7,6 +7,7 @@ localities of one cluster, and failover never leaves the set that policy allows 
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 from xds_server.graph import Endpoint, Place, Revision
@@ -54,17 +55,26 @@ def _encode(
     name = name_cluster(endpoint, environment, revision.name)
     message = message_class(CLUSTER)(
         name=name,
-        connect_timeout=_CONNECT_TIMEOUT,
-        common_lb_config={"healthy_panic_threshold": {"value": 0}},
-        outlier_detection=_outlier_detection(),
-        circuit_breakers={"thresholds": [_threshold()]},
-        ignore_health_on_host_removal=True,
+        **_common(),
         **discovery,
         **describe_transport(endpoint, revision, target),
         **describe_protocol(revision),
         **_health_checks(revision),
     )
     return encode(message, name, endpoint.origin)
+
+
+@cache
+def _common() -> dict[str, Any]:
+    """What all clusters have, as messages, which a larger one takes in at a fraction of what dicts cost."""
+    message = message_class(CLUSTER)(
+        connect_timeout=_CONNECT_TIMEOUT,
+        common_lb_config={"healthy_panic_threshold": {"value": 0}},
+        outlier_detection=_outlier_detection(),
+        circuit_breakers={"thresholds": [_threshold()]},
+        ignore_health_on_host_removal=True,
+    )
+    return {field.name: value for field, value in message.ListFields()}
 
 
 def _outlier_detection() -> dict[str, Any]:

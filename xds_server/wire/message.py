@@ -127,6 +127,7 @@ def message_class(name: str) -> type[Message]:
     return GetMessageClass(descriptor_pool().FindMessageTypeByName(name))
 
 
+@cache  # every resource has one: the same text for all of a type
 def type_url(name: str) -> str:
     """The type URL of a message: https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol#resource-types."""
     return f"type.googleapis.com/{name}"
