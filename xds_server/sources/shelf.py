@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from xds_server.shards import EMPTY, Shards
-from xds_server.sources.naming import ATTACHMENT_ENDINGS, is_hidden, is_policy, may_count
+from xds_server.sources.naming import ATTACHMENT_ENDINGS, POLICY_ENDINGS, is_hidden, is_policy, may_count
 from xds_server.sources.text import SourceText
 
 LARGEST_POLICY = 16 * 2**20
@@ -19,16 +20,22 @@ LARGEST_ATTACHMENT = 2**20
 _SETTLED_NS = 2_000_000_000
 """A file changed twice within a tick of the file system's clock (2 s on the coarsest) looks the same twice."""
 
-_Signature = tuple[int, int, int, int]
+_SIGNATURE = struct.Struct("=QQqq")
 
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    signature: _Signature
+    """A file as read: its text if it holds policies, its bytes if others may refer to it, or what is wrong with it."""
+
+    signature: bytes
     settled: bool
-    content: bytes
-    text: str | None
-    problem: str | None
+    text: str | None = None
+    content: bytes | None = None
+    problem: str | None = None
+
+    def says(self, other: _Item) -> bool:
+        """Whether both hold the same, whenever they were read."""
+        return (self.text, self.content, self.problem) == (other.text, other.content, other.problem)
 
 
 class Shelf:
@@ -57,9 +64,9 @@ class Shelf:
         self._items, self._problems = {}, {}
         paths = _beside(self._root) if single else self._below(str(folder))
         for path in paths:
-            self._put(path, real, before.get(path))
+            self._put(path, real, before.get(path), policy=not single or path == str(self._root))
         files = {path: item.text for path, item in self._items.items() if item.text is not None}
-        attachments = {path: item.content for path, item in self._items.items() if _is_attachment(path, item)}
+        attachments = {path: item.content for path, item in self._items.items() if item.content is not None}
         self._publish(self._text.files.become(files), attachments)
         return any(self._differs(before.get(path), item) for path, item in self._items.items()) or len(
             before
@@ -79,14 +86,14 @@ class Shelf:
             within = os.path.relpath(beside, folder)
             # A path through a linked folder is not one that `refresh_all` would have come by.
             if os.path.realpath(beside) == os.path.normpath(os.path.join(real, within)):
-                self._put(path, real, before)
+                self._put(path, real, before, policy=not single or path == str(self._root))
             item = self._items.get(path)
             attachments.pop(path, None)
             if item is not None and item.text is not None:
                 files[path] = item.text
             else:
                 gone.append(path)
-            if item is not None and _is_attachment(path, item):
+            if item is not None and item.content is not None:
                 attachments[path] = item.content
         self._publish(self._text.files.amend(gone, files), attachments)
 
@@ -125,8 +132,8 @@ class Shelf:
             elif entry.is_symlink() and entry.is_dir():
                 self._problems[entry.path] = "links to folders are not followed"
 
-    def _put(self, path: str, real: str, before: _Item | None) -> None:
-        item = _item(path, real, before, policy=self._root.is_dir() or path == str(self._root))
+    def _put(self, path: str, real: str, before: _Item | None, *, policy: bool) -> None:
+        item = _item(path, real, before, policy)
         if item is None:
             return
         self._items[path] = item
@@ -139,11 +146,7 @@ class Shelf:
 
     @staticmethod
     def _differs(before: _Item | None, item: _Item) -> bool:
-        return before is None or (before is not item and before.content != item.content)
-
-
-def _is_attachment(path: str, item: _Item) -> bool:
-    return item.problem is None and path.endswith(ATTACHMENT_ENDINGS)
+        return before is None or (before is not item and not before.says(item))
 
 
 def _looks_like(path: str, item: _Item | None) -> bool:
@@ -156,8 +159,9 @@ def _looks_like(path: str, item: _Item | None) -> bool:
     return item.problem is not None or item.signature == _signature(found)
 
 
-def _signature(found: os.stat_result) -> _Signature:
-    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+def _signature(found: os.stat_result) -> bytes:
+    # One object instead of five: there is one for each of a hundred thousand files.
+    return _SIGNATURE.pack(found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def _beside(file: Path) -> Iterator[str]:
@@ -173,34 +177,51 @@ def _beside(file: Path) -> Iterator[str]:
 
 def _item(path: str, real: str, before: _Item | None, policy: bool) -> _Item | None:
     """The file at a path; `before` itself when it has not changed, None when it is gone."""
+    linked = False
     try:
-        found = os.stat(path)
+        found = os.lstat(path)
+        linked = stat.S_ISLNK(found.st_mode)
+        if linked:
+            found = os.stat(path)
     except FileNotFoundError:
-        return _broken("the link leads nowhere") if os.path.islink(path) else None
+        return _broken("the link leads nowhere") if linked else None
     except OSError as error:
         return _broken(f"cannot be read: {error.strerror}")
     signature = _signature(found)
     if before is not None and before.settled and before.signature == signature:
         return before
-    problem = _refused(path, real, found)
+    problem = _refused(path, real if linked else None, found)
     if problem is not None:
         return _broken(problem)
     now = time.time_ns()
     try:
-        with open(path, "rb") as file:
-            content = file.read(LARGEST_POLICY + 1)
+        content = _read(path, found.st_size)
     except FileNotFoundError:
         return None
     except OSError as error:
         return _broken(f"cannot be read: {error.strerror}")
     settled = now - max(found.st_mtime_ns, found.st_ctime_ns) > _SETTLED_NS
-    text = content.decode("utf-8", "surrogateescape")
-    is_text = policy and is_policy(os.path.basename(path), text)
-    return _Item(signature, settled, content, text if is_text else None, None)
+    text = content.decode("utf-8", "surrogateescape") if policy and path.endswith(POLICY_ENDINGS) else None
+    if text is not None and not is_policy(path, text):
+        text = None
+    return _Item(signature, settled, text, content if path.endswith(ATTACHMENT_ENDINGS) else None)
 
 
-def _refused(path: str, real: str, found: os.stat_result) -> str | None:
-    if os.path.islink(path) and os.path.commonpath([real, os.path.realpath(path)]) != real:
+def _read(path: str, size: int) -> bytes:
+    """The content of a file that was of this size a moment ago."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        content = os.read(descriptor, size + 1)
+        if len(content) > size:  # it grows
+            content += os.read(descriptor, LARGEST_POLICY)
+        return content
+    finally:
+        os.close(descriptor)
+
+
+def _refused(path: str, real: str | None, found: os.stat_result) -> str | None:
+    """Why a file is not read; `real` is the folder that a link must not lead out of."""
+    if real is not None and os.path.commonpath([real, os.path.realpath(path)]) != real:
         return "the link leads out of the policy folder"
     if not stat.S_ISREG(found.st_mode):
         return "is not a regular file"
@@ -211,4 +232,4 @@ def _refused(path: str, real: str, found: os.stat_result) -> str | None:
 
 
 def _broken(problem: str) -> _Item:
-    return _Item((0, 0, 0, 0), False, problem.encode(), None, problem)
+    return _Item(b"", False, problem=problem)
