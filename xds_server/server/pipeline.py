@@ -17,6 +17,7 @@ from xds_server.archive import Archive, Fault, Recalled
 from xds_server.compiler import Compiler
 from xds_server.graph import NOTHING, Builder, Built
 from xds_server.policy import LoadCache, Loaded, load
+from xds_server.server.collection import uncollected
 from xds_server.server.control_plane import ControlPlane
 from xds_server.server.guard import Guard
 from xds_server.server.keeper import PAUSE, Keeper
@@ -88,6 +89,7 @@ class Pipeline:
         self._compiled = False
         self._stepping = asyncio.Lock()
 
+    @uncollected()
     def refresh(self) -> Update:
         """Run once. Bad policies are no failure: they are in ``built.diagnostics``, and what was good stays.
 
