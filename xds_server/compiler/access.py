@@ -6,10 +6,7 @@ lists the workspace, and the endpoint's own claim rules are met.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
-
-from google.protobuf.message import Message
 
 from xds_server.graph import ClaimRule, Endpoint, Trust
 from xds_server.wire import message_class, pack
@@ -19,21 +16,22 @@ from .names import JWT_METADATA
 _RBAC_PER_ROUTE = "envoy.extensions.filters.http.rbac.v3.RBACPerRoute"
 
 
-def compile_access(endpoint: Endpoint) -> Message:
-    """The endpoint's RBACPerRoute in an ``Any``. No trusted issuer: no principal, nobody passes. Not to be changed."""
-    return _compile(endpoint.workspace, endpoint.trusts, endpoint.rules)
-
-
-@lru_cache(maxsize=1024)  # most endpoints of a workspace are open to the same callers
-def _compile(workspace: str, trusts: tuple[Trust, ...], rules: tuple[ClaimRule, ...]) -> Message:
+def compile_access(endpoint: Endpoint) -> dict[str, Any]:
+    """The endpoint's RBACPerRoute as the content of an ``Any``. No trusted issuer: no principal, nobody passes."""
     principals = [
-        {"and_ids": {"ids": [_membership(trust, workspace), *(_rule(trust, each) for each in rules)]}}
-        for trust in trusts
+        {
+            "and_ids": {
+                "ids": [
+                    _membership(trust, endpoint.workspace),
+                    *(_rule(trust, each) for each in endpoint.rules),
+                ]
+            }
+        }
+        for trust in endpoint.trusts
     ]
     policy = {"permissions": [{"any": True}], "principals": principals or [_nobody()]}
-    allowed = {"action": "ALLOW", "policies": {"members": policy}}
-    access = message_class(_RBAC_PER_ROUTE)(rbac={"rules": allowed})
-    return message_class("google.protobuf.Any")(**pack(access))
+    rules = {"action": "ALLOW", "policies": {"members": policy}}
+    return pack(message_class(_RBAC_PER_ROUTE)(rbac={"rules": rules}))
 
 
 def _membership(trust: Trust, workspace: str) -> dict[str, Any]:

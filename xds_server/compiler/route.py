@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from typing import Any
 
-from google.protobuf.message import Message
-
-from xds_server.graph import Deployment, Endpoint, Named, Selection, list_selections
+from xds_server.graph import ClaimRule, Deployment, Endpoint, Named, Selection, Trust, list_selections
 from xds_server.snapshot import Resource
 from xds_server.wire import message_class, pack
 
@@ -30,18 +29,56 @@ _RETRY_ON = "connect-failure,refused-stream,reset-before-request"
 
 
 def compile_routes(endpoint: Endpoint) -> Resource:
-    """The endpoint's RouteConfiguration.
+    """The endpoint's RouteConfiguration."""
+    message = message_class(ROUTE_CONFIGURATION)()
+    message.CopyFrom(_pattern(_Shape.of(endpoint)))
+    _address(message, endpoint)
+    return encode(message, endpoint.path, endpoint.origin, needs=sorted(_clusters(endpoint)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """All that an endpoint's routes depend on but its name, and some endpoint of which that is so.
+
+    Most models of a workspace have one shape: their routes are written once, and addressed to each.
+    """
+
+    workspace: str
+    segment: str
+    default_environment: str
+    trusts: tuple[Trust, ...]
+    rules: tuple[ClaimRule, ...]
+    splits: tuple[tuple[str, tuple[tuple[str, int], ...]], ...]
+    endpoint: Endpoint = field(compare=False)
+
+    @classmethod
+    def of(cls, endpoint: Endpoint) -> _Shape:
+        return cls(
+            endpoint.workspace,
+            endpoint.segment,
+            endpoint.default_environment,
+            endpoint.trusts,
+            endpoint.rules,
+            tuple([(each.environment, each.split) for each in endpoint.deployments]),
+            endpoint,
+        )
+
+
+@lru_cache(maxsize=1024)
+def _pattern(shape: _Shape) -> Any:
+    """The routes of an endpoint of this shape. Not to be changed.
 
     Order matters: each deployed environment by name, then 404 for an environment that is named but not deployed, then
     the default environment for requests that name none. Nothing after that: 404.
     """
+    endpoint = shape.endpoint
     routes = [
         {"match": match, **answer}
         for selection in list_selections(endpoint)
         for answer in [_answer(endpoint, selection.deployment)]
         for match in _matches(endpoint, selection)
     ]
-    message = message_class(ROUTE_CONFIGURATION)(
+    return message_class(ROUTE_CONFIGURATION)(
         name=endpoint.path,
         virtual_hosts=[
             {
@@ -49,7 +86,7 @@ def compile_routes(endpoint: Endpoint) -> Resource:
                 "domains": ["*"],
                 "routes": routes,
                 "request_headers_to_add": [
-                    _shared_header(WORKSPACE_HEADER, endpoint.workspace),
+                    set_header(WORKSPACE_HEADER, endpoint.workspace),
                     set_header(MODEL_HEADER, endpoint.name),
                 ],
                 "retry_policy": _retry_policy(),
@@ -57,7 +94,25 @@ def compile_routes(endpoint: Endpoint) -> Resource:
             }
         ],
     )
-    return encode(message, endpoint.path, endpoint.origin, needs=sorted(_clusters(endpoint)))
+
+
+def _address(message: Any, endpoint: Endpoint) -> None:
+    """Have routes that were written for one endpoint be those of another of its shape."""
+    path, written = endpoint.path, len(message.name)
+    [host] = message.virtual_hosts
+    message.name = host.name = path
+    host.request_headers_to_add[-1].header.value = endpoint.name
+    for route in host.routes:
+        if route.match.path:
+            route.match.path = f"/{path}"
+        else:
+            route.match.prefix = f"/{path}/"
+        action = route.route
+        if action.cluster:
+            action.cluster = path + action.cluster[written:]
+        else:
+            for each in action.weighted_clusters.clusters:
+                each.name = path + each.name[written:]
 
 
 def set_header(name: str, value: str) -> dict[str, Any]:
@@ -74,31 +129,32 @@ def _clusters(endpoint: Endpoint) -> set[str]:
 
 
 def _matches(endpoint: Endpoint, selection: Selection) -> Iterator[dict[str, Any]]:
-    named = {"query_parameters": [_parameter(selection)]} if selection.named is not Named.NONE else {}
+    named: dict[str, Any] = {}
+    if selection.named is Named.THIS:
+        named["query_parameters"] = [{"name": _PARAMETER, "string_match": {"exact": selection.environment}}]
+    elif selection.named is Named.ANY:
+        named["query_parameters"] = [{"name": _PARAMETER, "present_match": True}]
     # Two literal matches rather than `path_separated_prefix`, whose rewrite leaves `//v1`, or a regular expression,
     # which costs kilobytes a route. Both are rewritten to `/`, which drops the base and keeps the rest byte for byte.
     yield {"path": f"/{endpoint.path}", **named}
     yield {"prefix": f"/{endpoint.path}/", **named}
 
 
-def _parameter(selection: Selection) -> Message:
-    return _parameter_of(selection.environment if selection.named is Named.THIS else None)
-
-
 def _answer(endpoint: Endpoint, deployment: Deployment | None) -> dict[str, Any]:
     if deployment is None or not deployment.split:
-        return {"direct_response": _no_such_model()}
+        # The body is written by the listener's local reply mapping, once for the fleet rather than once a model.
+        return {"direct_response": {"status": 404}}
     return _forward(endpoint, deployment)
 
 
 def _forward(endpoint: Endpoint, deployment: Deployment) -> dict[str, Any]:
-    headers = [_shared_header(ENVIRONMENT_HEADER, deployment.environment)]
+    headers = [set_header(ENVIRONMENT_HEADER, deployment.environment)]
     # No total timeout: answers stream. The connection manager bounds silence and the whole stream.
-    action = {"prefix_rewrite": "/", "timeout": _zero(), "auto_host_rewrite": _true()}
+    action: dict[str, Any] = {"prefix_rewrite": "/", "timeout": {}, "auto_host_rewrite": {"value": True}}
     split = deployment.split
     if len(split) == 1:
         [(revision, _)] = split
-        headers.append(_shared_header(REVISION_HEADER, revision))
+        headers.append(set_header(REVISION_HEADER, revision))
         action["cluster"] = name_cluster(endpoint, deployment.environment, revision)
     else:
         action["weighted_clusters"] = {
@@ -106,7 +162,7 @@ def _forward(endpoint: Endpoint, deployment: Deployment) -> dict[str, Any]:
                 {
                     "name": name_cluster(endpoint, deployment.environment, revision),
                     "weight": {"value": weight},
-                    "request_headers_to_add": [_shared_header(REVISION_HEADER, revision)],
+                    "request_headers_to_add": [set_header(REVISION_HEADER, revision)],
                 }
                 for revision, weight in split
             ]
@@ -114,55 +170,23 @@ def _forward(endpoint: Endpoint, deployment: Deployment) -> dict[str, Any]:
     return {"route": action, "request_headers_to_add": headers}
 
 
-# What is the same in many routes is kept as a message, which a larger one takes in at a fraction of what a dict costs.
-# None of these is to be changed.
-
-
-@lru_cache(maxsize=4096)
-def _shared_header(name: str, value: str) -> Message:
-    return message_class("envoy.config.core.v3.HeaderValueOption")(**set_header(name, value))
-
-
-@lru_cache(maxsize=4096)
-def _parameter_of(environment: str | None) -> Message:
-    """The parameter that names an environment: this one, or any."""
-    matched = {"present_match": True} if environment is None else {"string_match": {"exact": environment}}
-    return message_class("envoy.config.route.v3.QueryParameterMatcher")(name=_PARAMETER, **matched)
-
-
 @cache
-def _zero() -> Message:
-    return message_class("google.protobuf.Duration")()
-
-
-@cache
-def _true() -> Message:
-    return message_class("google.protobuf.BoolValue")(value=True)
-
-
-@cache
-def _no_such_model() -> Message:
-    # The body is written by the listener's local reply mapping, once for the fleet rather than once a model.
-    return message_class("envoy.config.route.v3.DirectResponseAction")(status=404)
-
-
-@cache
-def _retry_policy() -> Message:
+def _retry_policy() -> dict[str, Any]:
     hosts = message_class("envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate")()
     priorities = message_class(
         "envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig"
     )
-    return message_class("envoy.config.route.v3.RetryPolicy")(
-        retry_on=_RETRY_ON,
-        num_retries={"value": 3},
-        retry_host_predicate=[
+    return {
+        "retry_on": _RETRY_ON,
+        "num_retries": {"value": 3},
+        "retry_host_predicate": [
             {"name": "envoy.retry_host_predicates.previous_hosts", "typed_config": pack(hosts)}
         ],
-        host_selection_retry_max_attempts=3,
+        "host_selection_retry_max_attempts": 3,
         # Each retry leaves the places already tried, so a dead region costs one attempt.
-        retry_priority={
+        "retry_priority": {
             "name": "envoy.retry_priorities.previous_priorities",
             "typed_config": pack(priorities(update_frequency=1)),
         },
-        retry_back_off={"base_interval": {"nanos": 10_000_000}, "max_interval": {"nanos": 100_000_000}},
-    )
+        "retry_back_off": {"base_interval": {"nanos": 10_000_000}, "max_interval": {"nanos": 100_000_000}},
+    }
