@@ -68,16 +68,17 @@ def _document(index: int, node: Node, text: str) -> Document:
     values = read(node, marked)
     faults: list[Fault] = []
     kind = _kind(values, faults) or _meant(values)
-    manifest, written = None, dict[Path, str]()
+    line = node.start_mark.line
+    manifest, written = None, {}
     if kind is not None:
         attempt = Attempt(kind, values, node)
-        manifest, values, written = attempt.manifest, attempt.values, attempt.written
+        manifest, written = attempt.manifest, attempt.written
+        if manifest is not None and not (marked or faults or attempt.faults):
+            return Document(index, line, manifest, (), "", None)
+        values = attempt.values
         faults += attempt.faults
     paths = [fault.path for _, fault in marked if fault.path]
     marked += [_mark(node, fault) for fault in faults if outside(fault.path, paths)]
-    line = node.start_mark.line
-    if not marked:
-        return Document(index, line, manifest, (), "", None)
     broken = any(fault.severity == "error" for _, fault in marked)
     structure = any(fault.code in _BREAKS_STRUCTURE for _, fault in marked)
     concerned = attribution.mentioned(text) if structure else attribution.concerned(values)

@@ -15,7 +15,7 @@ _ANY = "0.0.0.0"  # noqa: S104
 
 def gateway_rules(spec: dict[str, Any]) -> Iterator[Fault]:
     """What breaks a rule in a Gateway."""
-    listeners = list(entries(spec, "listeners"))
+    listeners = entries(spec, "listeners")
     yield from repeated(
         ((("spec", "listeners", index, "name"), text(each, "name")) for index, each in listeners),
         lambda name: f"there is a listener `{name}` already",

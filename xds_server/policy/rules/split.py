@@ -18,30 +18,30 @@ https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/route/v3/route_compone
 
 def workload_rules(spec: dict[str, Any]) -> Iterator[Fault]:
     """What breaks a rule in a Model, Agent or Function."""
-    deployments = list(entries(spec, "deployments"))
-    yield from repeated(
-        (
+    deployments = entries(spec, "deployments")
+    if len(deployments) > 1:
+        claims = (
             (("spec", "deployments", index, "environment"), text(deployment, "environment"))
             for index, deployment in deployments
-        ),
-        lambda name: f"there is a deployment to `{name}` already",
-    )
+        )
+        yield from repeated(claims, lambda name: f"there is a deployment to `{name}` already")
     for index, deployment in deployments:
         way: Path = ("spec", "deployments", index)
-        yield from _names((*way, "policies"), deployment.get("policies"))
+        if "policies" in deployment:
+            yield from _names((*way, "policies"), deployment["policies"])
         yield from _revisions(way, deployment)
 
 
 def _revisions(way: Path, deployment: dict[str, Any]) -> Iterator[Fault]:
-    revisions = list(entries(deployment, "revisions"))
-    yield from repeated(
-        (((*way, "revisions", index, "name"), text(revision, "name")) for index, revision in revisions),
-        lambda name: f"there is a revision `{name}` already",
-    )
+    revisions = entries(deployment, "revisions")
+    if len(revisions) > 1:
+        claims = (((*way, "revisions", index, "name"), text(each, "name")) for index, each in revisions)
+        yield from repeated(claims, lambda name: f"there is a revision `{name}` already")
     yield from _shares(way, "revisions", revisions, deployment.get("revisions"))
     for index, revision in revisions:
         here: Path = (*way, "revisions", index)
-        yield from _health(here, mapping(revision, "healthCheck"))
+        if "healthCheck" in revision:
+            yield from _health(here, mapping(revision, "healthCheck"))
         yield from _backends(here, revision)
 
 
@@ -59,7 +59,7 @@ def _shares(
 
 
 def _backends(way: Path, revision: dict[str, Any]) -> Iterator[Fault]:
-    backends = list(entries(revision, "backends"))
+    backends = entries(revision, "backends")
     weights = [backend.get("weight", 1) for _, backend in backends]
     yield from _weights((*way, "backends"), weights, "backends", "to serve nothing, write `enabled: false`")
     claims = []
@@ -82,7 +82,8 @@ def _backends(way: Path, revision: dict[str, Any]) -> Iterator[Fault]:
             yield Fault(
                 "missing-key", (*here, "address"), "an https address that is an IP needs `tls.sni`", hint
             )
-    yield from repeated(claims, lambda claim: f"there is a backend `{claim[1]}` in `{claim[0]}` already")
+    if len(claims) > 1:
+        yield from repeated(claims, lambda claim: f"there is a backend `{claim[1]}` in `{claim[0]}` already")
 
 
 def _weights(path: Path, weights: list[Any], what: str, hint: str) -> Iterator[Fault]:

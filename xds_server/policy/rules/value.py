@@ -8,13 +8,12 @@ from typing import Any
 from xds_server.policy.reading.fault import Fault, Path
 
 
-def entries(value: Any, key: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def entries(value: Any, key: str) -> list[tuple[int, dict[str, Any]]]:
     """The mappings in the list under a key, with their indices; whatever is not a mapping is passed over."""
     held = value.get(key)
-    if isinstance(held, tuple):
-        for index, entry in enumerate(held):
-            if isinstance(entry, dict):
-                yield index, entry
+    if not isinstance(held, tuple):
+        return []
+    return [(index, entry) for index, entry in enumerate(held) if isinstance(entry, dict)]
 
 
 def mapping(value: Any, key: str) -> dict[str, Any]:
