@@ -86,4 +86,8 @@ class Placement:
 
     def admits(self, place: Place, flavor: Flavor | None) -> bool:
         """Whether the place may be used with that hardware."""
-        return not self.find_removals(place, flavor)
+        return not self.attachments or not self.find_removals(place, flavor)
+
+
+UNBOUND = Placement(())
+"""Of a deployment that no policy bears on."""

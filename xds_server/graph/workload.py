@@ -12,7 +12,7 @@ from .backend import build_backend, build_health_check
 from .context import Context
 from .endpoint import Backend, ClaimRule, Deployment, Endpoint, Revision
 from .fault import fault
-from .placement import Allowance, Attachment, Placement, environment_point
+from .placement import UNBOUND, Allowance, Attachment, Placement, environment_point
 from .reference import unknown_environment, unknown_policy
 
 _Path = tuple[str | int, ...]
@@ -55,6 +55,8 @@ def build_placement(workload: Workload, spec: DeploymentSpec, context: Context) 
     """The policies that bind a deployment: its environment's, then its own."""
     environment = context.environments.get(spec.environment)
     inherited = environment.spec.policies if environment is not None else ()
+    if not inherited and not spec.policies:
+        return UNBOUND
     points = ((environment_point(spec.environment), inherited), ("the deployment", spec.policies))
     return Placement(
         tuple(

@@ -78,13 +78,16 @@ def manifest(made: type[_P]) -> type[_P]:
     return dataclass(frozen=True, slots=True, kw_only=True, eq=False)(made)  # type: ignore[return-value]
 
 
+_NO_LABELS: dict[str, str] = {}
+
+
 @part
 class Metadata(Part):
     """Who the manifest is."""
 
     name: Name = Field(description="The name, unique among manifests of its kind.", examples=["edge"])
     labels: dict[LabelKey, LabelValue] = Field(
-        default_factory=dict,
+        default_factory=lambda: _NO_LABELS,
         description="Words of your own for finding and grouping manifests; Fairlead gives them no meaning.",
         examples=[{"team": "platform"}],
     )

@@ -54,7 +54,7 @@ _SURPRISES = tuple(
 _NEVER_TEXT_ALONE = frozenset("0123456789+-.=<~")
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=4096)
 def plain(text: str) -> tuple[Scalar, Surprise | None]:
     """The value of a word without quotes, and why it is refused, if it is.
 

@@ -78,7 +78,7 @@ def _key(node: Node, faults: list[MarkedFault], path: Path) -> str | None:
     return text
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=4096)
 def _is_word(text: str) -> bool:
     """Whether a key without quotes is text to every reader."""
     value, surprise = plain(text)
