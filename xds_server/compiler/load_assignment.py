@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
+
+from google.protobuf.message import Message
 
 from xds_server.graph import Backend, Endpoint, Place, Revision, order_backends
 from xds_server.snapshot import Resource
@@ -51,15 +54,21 @@ def _endpoint(revision: Revision, backend: Backend) -> dict[str, Any]:
         health["disable_active_health_check"] = True
     if health:
         endpoint["health_check_config"] = health
-    facts = {"region": backend.place.region}
-    if backend.path_prefix:
-        facts["prefix"] = backend.path_prefix
-    metadata = {ENDPOINT_METADATA: flat_struct(facts)}
-    match = name_match(revision, backend)
-    if match is not None:
-        metadata["envoy.transport_socket_match"] = flat_struct({"tls": match})
     return {
         "endpoint": endpoint,
         "load_balancing_weight": {"value": backend.weight},
-        "metadata": {"filter_metadata": metadata},
+        "metadata": _metadata(backend.place.region, backend.path_prefix, name_match(revision, backend)),
     }
+
+
+@lru_cache(
+    maxsize=4096
+)  # the backends of a region mostly have the same: taken in as a message, not made each time
+def _metadata(region: str, prefix: str, match: str | None) -> Message:
+    facts = {"region": region}
+    if prefix:
+        facts["prefix"] = prefix
+    metadata = {ENDPOINT_METADATA: flat_struct(facts)}
+    if match is not None:
+        metadata["envoy.transport_socket_match"] = flat_struct({"tls": match})
+    return message_class("envoy.config.core.v3.Metadata")(filter_metadata=metadata)
