@@ -223,3 +223,19 @@ def test_a_change_that_leaves_size_and_time_alone_is_seen(tmp_path: Path) -> Non
     path.write_text("weight: 20")
     os.utime(path, ns=(at, at))
     assert source.read().files == {str(path): "weight: 20"}
+
+
+def test_a_file_that_grows_while_it_is_read_is_read_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = _write(tmp_path, "a.yaml", "a: 1\n")
+    grown = "a: 1\n" * 1000
+    read = os.open
+
+    def grow(name: str, flags: int, *more: int) -> int:
+        path.write_text(grown)
+        monkeypatch.undo()
+        return read(name, flags, *more)
+
+    monkeypatch.setattr(os, "open", grow)
+    assert FolderSource(tmp_path).read().files == {str(path): grown}

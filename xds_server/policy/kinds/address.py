@@ -58,7 +58,7 @@ class Address:
         return f"{self.scheme}://{self.authority}"
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=4096)
 def parse_address(text: str) -> Address:
     """The address that `text` writes; without a scheme it is `http` and needs a port. Raises AddressError."""
     ordinary = _ORDINARY.fullmatch(text)
