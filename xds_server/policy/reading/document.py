@@ -35,6 +35,9 @@ def split(text: str) -> Iterator[tuple[int, str]]:
     `---` at the beginning of a line always ends the document before it, whatever that is, so a piece that
     cannot be read says nothing about the others.
     """
+    if "---" not in text:
+        yield 1, text
+        return
     starts = [match.start() for match in _SEPARATOR.finditer(text)]
     if not starts or starts[0] > 0:
         starts.insert(0, 0)
