@@ -61,10 +61,9 @@ def _endpoint(revision: Revision, backend: Backend) -> dict[str, Any]:
     }
 
 
-@lru_cache(
-    maxsize=4096
-)  # the backends of a region mostly have the same: taken in as a message, not made each time
+@lru_cache(maxsize=4096)
 def _metadata(region: str, prefix: str, match: str | None) -> Message:
+    """What Envoy keeps of a backend: mostly the same in a region, so it is made once. Not to be changed."""
     facts = {"region": region}
     if prefix:
         facts["prefix"] = prefix

@@ -38,13 +38,12 @@ def compile_routes(endpoint: Endpoint) -> Resource:
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """All that an endpoint's routes depend on but its name, and some endpoint of which that is so.
+    """All that an endpoint's routes depend on but its path, and some endpoint of which that is so.
 
     Most models of a workspace have one shape: their routes are written once, and addressed to each.
     """
 
     workspace: str
-    segment: str
     default_environment: str
     trusts: tuple[Trust, ...]
     rules: tuple[ClaimRule, ...]
@@ -55,7 +54,6 @@ class _Shape:
     def of(cls, endpoint: Endpoint) -> _Shape:
         return cls(
             endpoint.workspace,
-            endpoint.segment,
             endpoint.default_environment,
             endpoint.trusts,
             endpoint.rules,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from xds_server.collection import uncollected
 from xds_server.policy.across import clashes, repeats, unique
 from xds_server.policy.attachment import jwks_text, resolved
 from xds_server.policy.cache import LoadCache
@@ -68,7 +67,7 @@ def load(
     """
     cache = cache if cache is not None else LoadCache()
     texts = files if isinstance(files, Shards) else Shards(files)
-    with _uncollected():
+    with uncollected():
         cache.refresh(texts, attachments)
         return _together(cache, attachments, unreadable or {})
 
@@ -98,20 +97,6 @@ def _together(cache: LoadCache, attachments: Mapping[str, bytes], unreadable: Ma
     broken += [Draft.of(manifest) for manifest in ordered(unusable)]
     rosters = register.without(bad) if bad else register.rosters
     return Loaded(rosters, tuple(sorted(diagnostics)), attachments, tuple(broken))
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without garbage collection: everything made here is kept or freed at once, and searching it for cycles
-    again and again takes as long as reading it.
-    """
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _unreadable(file: str, why: str) -> Diagnostic:

@@ -14,10 +14,10 @@ import certifi
 import structlog
 
 from xds_server.archive import Archive, Fault, Recalled
+from xds_server.collection import uncollected
 from xds_server.compiler import Compiler
 from xds_server.graph import NOTHING, Builder, Built
 from xds_server.policy import LoadCache, Loaded, load
-from xds_server.server.collection import uncollected
 from xds_server.server.control_plane import ControlPlane
 from xds_server.server.guard import Guard
 from xds_server.server.keeper import PAUSE, Keeper

@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from xds_server.server.collection import uncollected
+from xds_server.collection import uncollected
 
 
 def test_collection_is_held_off_and_given_back() -> None:

@@ -1,4 +1,4 @@
-"""Garbage collection held off while much is made that stays."""
+"""Garbage collection, held off while much is made at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Without the search for cycles, which would walk again and again through all that was made so far."""
+    """Without the search for cycles: what is made meanwhile is kept or freed at once, and to walk through all of it
+    again and again takes as long as making it.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:
