@@ -39,6 +39,8 @@ class ModelClient:
         self.suspects: set[str] = set()
         self.doubted: set[str] = set()
         """Clusters that may be missing: refused, or not known to a new stream; and those refused last."""
+        self.late: set[tuple[str, str]] = set()
+        """What was in use before the server heard of it, and time passed: too late to keep the clusters for it."""
         self.excused = False
         """Time passed with something on its way, or routes are asked for before clusters."""
         self.deferred = False
@@ -61,7 +63,8 @@ class ModelClient:
             self.network.notice()
         lost = [half for type_url in types if (half := self.halves[type_url]).open]
         for half in lost:
-            half.lose_stream(delta=self.delta, forgotten=restarted or not noticed)
+            cold = self.cold if half.type_url == C else {}
+            half.lose_stream(cold, delta=self.delta, forgotten=restarted or not noticed)
         if C in types:
             self.deferred = bool(self.warming)
             # Who asks for routes before clusters is answered at once.
@@ -124,7 +127,8 @@ class ModelClient:
             (added if wildcard else dropped).add("*")
             half.wildcard = wildcard
         half.names = set(names)
-        half.told &= half.names
+        if self.delta:
+            half.told &= half.names
         if not half.open:
             if (half.names or half.wildcard) and not (type_url == C and self.deferred):
                 self.begin(half)
@@ -151,6 +155,7 @@ class ModelClient:
             # A state-of-the-world client can't know whether the end of a name was seen; this one is told.
             page, half = self.network.ledger.pages[type_url], self.halves[type_url]
             self.prune(half, {name for name in half.live if not page.wants(name)})
+            half.told &= page.names
 
     def poll(self) -> None:
         self.network.poll(self.now)
@@ -190,6 +195,8 @@ class ModelClient:
                 break
             if not (guilty and full and not each_alone):
                 half.inherited.discard(name)
+                half.lost.discard(name)
+                self.late.discard((half.type_url, name))
                 self.use(half, sent[name])
         if guilty:
             if half.type_url == C:
@@ -274,6 +281,8 @@ class ModelClient:
 
     def wait(self, seconds: float) -> None:
         self.excused |= not self.calm
+        for type_url in set(REFERRERS) - self.network.ledger.pages.keys():
+            self.late |= {(type_url, name) for name in self.halves[type_url].live}
         self.network.notice()
         self.now += seconds
         if self.warming and self.now >= self.warm_by:
@@ -296,5 +305,6 @@ class ModelClient:
             half = self.halves[type_url]
             for name, resource in half.live.items():
                 missing = set(resource.needs) - clusters.keys() - self.suspects
-                if half.wants(name) and name not in half.inherited:
+                excused = name in half.inherited | half.strays or (type_url, name) in self.late
+                if half.wants(name) and not excused:
                     assert not missing, f"{name} without {missing}"

@@ -74,10 +74,13 @@ class Network:
         if restarted:
             self._company, self._estates = Company(), Estates()
             self._ghosts.clear()
+            self.ledger.ghosts.clear()
         shared = None if self._per_type else self._wire(view)
         for type_url in types:
             self.wires[type_url] = shared or self._wire(view)
-            self.ledger.pages.pop(type_url, None)
+            page = self.ledger.pages.pop(type_url, None)
+            if page is not None and not restarted:
+                self.ledger.ghosts.append(page)
         return types
 
     def _wire(self, view: View | None) -> Wire:
@@ -97,6 +100,7 @@ class Network:
             self._estates.leave(NODE, estate)
             self.ledger.inherit(estate)
         self._ghosts.clear()
+        self.ledger.ghosts.clear()
 
     def all(self) -> list[Wire]:
         return list({id(wire): wire for wire in self.wires.values()}.values())
