@@ -150,12 +150,19 @@ class ModelClient:
         wire = self.network.upward(turn)
         if wire is None:
             return
-        type_url = wire.reach(self.now)
+        request = wire.reach(self.now)
         if not self.delta:
             # A state-of-the-world client can't know whether the end of a name was seen; this one is told.
-            page, half = self.network.ledger.pages[type_url], self.halves[type_url]
-            self.prune(half, {name for name in half.live if not page.wants(name)})
-            half.told &= page.names
+            page, half = self.network.ledger.pages[request.type_url], self.halves[request.type_url]
+            # What came after it had written this request, and asked again, it has since then.
+            since = half.latest if request.nonce != half.nonce else set()
+            self.prune(half, {name for name in half.live if not page.wants(name)} - since)
+            half.told &= page.names | since
+
+    def takes(self, half: Half, name: str) -> bool:
+        """Whether it has a use for what comes. In state of the world nobody can say, with an answer, that a name was
+        dropped and is asked for again: it is dropped only when the server has seen the end of it."""
+        return half.wants(name) or (not self.delta and self.network.ledger.pages[half.type_url].wants(name))
 
     def poll(self) -> None:
         self.network.poll(self.now)
@@ -181,7 +188,8 @@ class ModelClient:
 
     def take(self, half: Half, response: Response) -> str | None:
         """Apply a response, or as much of it as Envoy would; returns the error, if it is refused."""
-        sent = {r.name: r for r in response.resources if half.wants(r.name)}
+        sent = {r.name: r for r in response.resources if self.takes(half, r.name)}
+        half.latest = {name for name in sent if half.wants(name)}
         guilty = sorted(name for name, r in sent.items() if refuses(r))
         full = not self.delta and half.type_url in WILDCARD
         each_alone = half.type_url in EACH_ALONE
@@ -234,7 +242,7 @@ class ModelClient:
         """Endpoints and secrets came, or are known to be missing; an error ends the wait for them too."""
         half = self.halves[response.type_url]
         names = {*(r.name for r in response.resources), *response.removed}
-        half.told |= {name for name in names if half.wants(name)}
+        half.told |= {name for name in names if self.takes(half, name)}
         for waits in self.warming.values():
             waits -= {
                 (type_url, name)

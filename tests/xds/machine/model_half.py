@@ -29,6 +29,8 @@ class Half:
     """In use since another stream, in state of the world: the server cannot know what they refer to."""
     told: set[str] = field(default_factory=set)
     """Names that it asks for and heard of: they came, or there are none."""
+    latest: set[str] = field(default_factory=set)
+    """Names in the last response that it had asked for when it came."""
     version: str = ""
     nonce: str = ""
     error: str | None = None
@@ -57,5 +59,6 @@ class Half:
         self.lost |= self.known.keys() - self.live.keys() - warming.keys()
         self.open = self.answering = self.restless = self.named_before = False
         self.nonce = ""
+        self.latest.clear()
         self.added.clear()
         self.dropped.clear()

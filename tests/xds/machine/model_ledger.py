@@ -42,6 +42,8 @@ class Page:
     surveyed: bool = False
     doubted: dict[str, set[str]] = field(default_factory=dict)
     """Names whose refused news, or end, may be in effect all the same: the versions that may be in use."""
+    ended: set[str] = field(default_factory=set)
+    """Of these, names called removed by a refused response: the next one has to say so again, if there still are none."""
     without: set[str] = field(default_factory=set)
     """Names refused of which the client accepted a full set without them since."""
     complained: bool = False
@@ -79,6 +81,7 @@ class Page:
             self.known.pop(name, None)
             self.blamed.pop(name, None)
             self.doubted.pop(name, None)
+        self.ended -= names
         self.strange -= names
         self.inherited -= names
         self.owed -= names
@@ -174,6 +177,7 @@ class Page:
             settled = {*sent, *flight.removed, *(self.doubted if self.full else ())}
             self.without = self.blamed.keys() - sent.keys() if self.full else set()
             self.unsure = False
+            self.ended -= settled
             self.strange -= settled
             self.inherited -= settled
             for name in settled:
@@ -193,7 +197,8 @@ class Page:
         self.blamed |= {name: sent[name] for name in guilty}
         self.doubtful = {name for name in wanted if self.known.get(name) != sent[name]}
         self.may |= wanted.keys() - guilty
-        self.may |= {name for name in flight.removed if self.wants(name)}
+        self.ended |= {name for name in flight.removed if self.wants(name)}
+        self.may |= self.ended
         if self.full and self.type_url in EACH_ALONE:
             self.known = {name: v for name, v in self.known.items() if name in sent}
             if sure:
@@ -207,9 +212,8 @@ class Page:
                 del self.doubted[name]
             else:
                 self.doubted.get(name, set()).discard(version)
-        for name in flight.removed:
-            if self.wants(name):
-                self.doubted.setdefault(name, set())
+        for name in self.ended:
+            self.doubted.setdefault(name, set())
 
 
 class Ledger:
@@ -325,6 +329,8 @@ class Ledger:
                 continue
             assert latest == r, "not the latest"
             assert page.news(r.name, r.version), f"superfluous: {r.name}"
+        for name in page.ended - {*response.removed}:
+            assert view.get(page.type_url, name), f"{name} is not taken back"
         for name in response.removed:
             assert view.get(page.type_url, name) is None, f"{name} is there"
             told = {*page.owed, *page.may, *page.known, *page.blamed}

@@ -89,10 +89,11 @@ def check_half(client: ModelClient, half: Half, view: View) -> None:
         return
     page = client.network.ledger.pages[half.type_url]
     # What a refused response would have taken away is taken with the next one.
-    extra -= half.live.keys() if page.unsure and half.type_url not in EACH_ALONE else page.doubted.keys()
+    refused_ends = page.ended if client.delta else page.doubted.keys()
+    extra -= half.live.keys() if page.unsure and half.type_url not in EACH_ALONE else refused_ends
     assert not extra, f"{extra} should be gone"
     if client.delta:
-        known = {name for name in half.known if half.wants(name)} - page.doubted.keys()
+        known = {name for name in half.known if half.wants(name)} - page.ended
         extra = known - expected.keys() - (pinned(client, view) if half.type_url == C else set())
         assert not extra, f"{extra} should be forgotten"
 

@@ -34,13 +34,13 @@ class Wire:
         self.stream.on_view(view)
         self.awake = True
 
-    def reach(self, now: float) -> str:
-        """The server takes the next request; returns its type."""
+    def reach(self, now: float) -> Request:
+        """The server takes the next request, and returns it."""
         request = self.up.popleft()
         self._ledger.request(request)
         self.stream.on_request(request, now)
         self.awake = True
-        return request.type_url
+        return request
 
     def poll(self, now: float) -> None:
         """As the server's loop does it: when something happened to the stream, or its deadline came."""
