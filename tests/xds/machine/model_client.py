@@ -39,8 +39,6 @@ class ModelClient:
         self.suspects: set[str] = set()
         self.doubted: set[str] = set()
         """Clusters that may be missing: refused, or not known to a new stream; and those refused last."""
-        self.late: set[tuple[str, str]] = set()
-        """What was in use before the server heard of it, and time passed: too late to keep the clusters for it."""
         self.excused = False
         """Time passed with something on its way, or routes are asked for before clusters."""
         self.deferred = False
@@ -204,7 +202,7 @@ class ModelClient:
             if not (guilty and full and not each_alone):
                 half.inherited.discard(name)
                 half.lost.discard(name)
-                self.late.discard((half.type_url, name))
+                half.strays.discard(name)
                 self.use(half, sent[name])
         if guilty:
             if half.type_url == C:
@@ -289,8 +287,7 @@ class ModelClient:
 
     def wait(self, seconds: float) -> None:
         self.excused |= not self.calm
-        for type_url in set(REFERRERS) - self.network.ledger.pages.keys():
-            self.late |= {(type_url, name) for name in self.halves[type_url].live}
+        self.network.ledger.late |= set(REFERRERS) - self.network.ledger.pages.keys()
         self.network.notice()
         self.now += seconds
         if self.warming and self.now >= self.warm_by:
@@ -313,6 +310,6 @@ class ModelClient:
             half = self.halves[type_url]
             for name, resource in half.live.items():
                 missing = set(resource.needs) - clusters.keys() - self.suspects
-                excused = name in half.inherited | half.strays or (type_url, name) in self.late
-                if half.wants(name) and not excused:
+                missing -= self.network.ledger.unheard[type_url]
+                if half.wants(name) and name not in half.inherited | half.strays:
                     assert not missing, f"{name} without {missing}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tests.xds.machine.conversation import C, E, L, P, R, S
+from tests.xds.machine.model_fleet import NAMES
 from xds_server.protocol import Request, Response
 from xds_server.protocol.types import ORDER, REFERRERS, WILDCARD
 from xds_server.snapshot import View
@@ -43,7 +44,7 @@ class Page:
     doubted: dict[str, set[str]] = field(default_factory=dict)
     """Names whose refused news, or end, may be in effect all the same: the versions that may be in use."""
     ended: set[str] = field(default_factory=set)
-    """Of these, names called removed by a refused response: the next one has to say so again, if there still are none."""
+    """Of these, names called removed by a refused response: the next one says so again, if there still are none."""
     without: set[str] = field(default_factory=set)
     """Names refused of which the client accepted a full set without them since."""
     complained: bool = False
@@ -224,6 +225,10 @@ class Ledger:
         self.pages: dict[str, Page] = {}
         self.ghosts: list[Page] = []
         """Of streams that ended, and the server did not notice."""
+        self.late: set[str] = set()
+        """Types that time passed without, since their last stream ended: clusters need not be kept for them."""
+        self.unheard: dict[str, set[str]] = defaultdict(set)
+        """Clusters that were taken away while the server had not heard of a type, by that type."""
         self.nonces: set[str] = set()
         self.left: dict[str, set[str]] = defaultdict(set)
         """Names by type that streams left with the client which it perhaps does not tell of."""
@@ -297,6 +302,12 @@ class Ledger:
             if self.delta or page.due or page.news(r.name, r.version) or r.name in page.doubtful
         }
         latest = {r.name: r.version for r in response.resources if view.get(r.type_url, r.name) == r}
+        if response.type_url == C:
+            gone = {*NAMES[C]} - {*names} if page.full else {*response.removed}
+            for type_url in REFERRERS:
+                self.unheard[type_url].difference_update(names)
+                if type_url in self.late - self.pages.keys():
+                    self.unheard[type_url] |= gone
         page.changed = {
             name
             for name, version in latest.items()

@@ -76,6 +76,7 @@ class Network:
             self._ghosts.clear()
             self.ledger.ghosts.clear()
         shared = None if self._per_type else self._wire(view)
+        self.ledger.late.difference_update(types)
         for type_url in types:
             self.wires[type_url] = shared or self._wire(view)
             page = self.ledger.pages.pop(type_url, None)
