@@ -142,7 +142,9 @@ def unsettled(client: ModelClient, type_url: str, view: View) -> set[str]:
         return set()
     there = {r.name: r.version for r in view.resources(type_url) if half.wants(r.name)}
     names = there.keys() | page.known.keys() | page.doubted.keys()
-    return {name for name in names if page.known.get(name) != there.get(name) or name in page.doubted}
+    # What was refused and is gone is taken back when nothing leads to it any more.
+    leaving = {name for name in page.may if half.wants(name)} - there.keys() if client.delta else set[str]()
+    return leaving | {n for n in names if page.known.get(n) != there.get(n) or n in page.doubted}
 
 
 def check_silence(client: ModelClient, view: View) -> None:
