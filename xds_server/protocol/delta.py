@@ -84,7 +84,6 @@ class DeltaChannel(Channel):
             self._survey(view)
         sent: dict[str, Resource] = {}
         removed: set[str] = set()
-        again: set[str] = set()
         work, self.dirty = self.dirty, set()
         for name in work:
             resource = view.get(self.type_url, name) if self.subscription.wants(name) else None
@@ -94,21 +93,11 @@ class DeltaChannel(Channel):
                     self.dirty.add(name)
                 elif self.passes(resource, gate, now):
                     sent[name] = resource
-                continue
-            self.blocked.pop(name, None)
-            if self.type_url == EXTENSION:
-                # These are never taken away, and what was refused the client does not have.
-                self.refusals.pop(name, None)
-            if name in self.asked and not self._stays(name):
-                # Whoever asks is told at once: a cluster may be warming until it knows that it has no endpoints.
+            elif self._ends(name):
                 removed.add(name)
-            elif name in self.held or name in self.refusals or name in self.doubted or name in self.leaving:
-                self.leaving.setdefault(name, None)
-                if name in self.asked:
-                    again.add(name)
         removed |= gate.released(self, now)
-        # What something still leads to is sent as the client has it, if that is known.
-        again -= removed | self.strange | self.doubted.keys()
+        # What something still leads to is sent to who asks for it as the client has it, if that is known.
+        again = (work & self.asked & self.leaving.keys()) - removed - self.strange - self.doubted.keys()
         sent |= {name: self.held[name] for name in again if name in self.held}
         if not (sent or removed or (self._empty_is_news and not self.blocked)):
             return None
@@ -119,6 +108,19 @@ class DeltaChannel(Channel):
         self.asked -= sent.keys() | removed
         changed = frozenset(sent.keys() - again)
         return Flight(nonce, str(view.generation), sent, tuple(sorted(removed)), changed, now)
+
+    def _ends(self, name: str) -> bool:
+        """Have a name leave of which there is nothing; say whether it is to be called removed now."""
+        self.blocked.pop(name, None)
+        if self.type_url == EXTENSION:
+            # These are never taken away, and what was refused the client does not have.
+            self.refusals.pop(name, None)
+        if name in self.asked and not self._stays(name):
+            # Whoever asks is told at once: a cluster may be warming until it knows that it has no endpoints.
+            return True
+        if name in self.held or name in self.refusals or name in self.doubted:
+            self.leaving.setdefault(name, None)
+        return False
 
     def _stays(self, name: str) -> bool:
         """Say whether the client may use a cluster that is gone: it stays until nothing leads to it."""

@@ -36,8 +36,6 @@ class SotwChannel(Channel):
         """The client may hold things from before that it did not tell of; until it accepts a set."""
         self._without: Set[str] = frozenset()
         """Names refused of which the client accepted a set without them since."""
-        self._doubtful: frozenset[str] = frozenset()
-        """Names that changed in a set that was refused, until the next set: the client may have them in use."""
 
     def may_part(self, suspects: Iterable[str]) -> bool:
         """As `Channel.may_part`: a full set without something takes it away; it can have the version before."""
@@ -154,8 +152,7 @@ class SotwChannel(Channel):
             self.held = dict(sent)
             self._unsure = self._complained
             return None
-        self.restored = frozenset(self._doubtful & kept & sent.keys())
-        self._doubtful = frozenset()
+        self.restored = frozenset(self.doubted.keys() & kept & sent.keys())
         changed = frozenset(
             name for name, r in sent.items() if name not in kept and (self._differs(r) or self._mended(r))
         )
@@ -251,7 +248,6 @@ class SotwChannel(Channel):
         """Where Envoy applies each resource for itself the rest is held; elsewhere it is sent once more."""
         if self._full:
             self._without -= flight.sent.keys()
-            self._doubtful = flight.changed
             # Whether it lost what the set left out is not known: should that come back, it is sent.
             for name in self.held.keys() - flight.sent.keys():
                 if self._each_alone:
