@@ -394,3 +394,15 @@ def test_D12_who_could_not_be_parted_is_tried_when_the_other_is_no_longer_asked_
     (tried,) = client.ask(C, "b", nonce=client.nonces[C])
     assert [r.name for r in tried.resources] == ["b"]
     assert client.ack(C, "b") == []
+
+
+def test_who_comes_back_with_a_refusal_may_hold_more_than_the_set_that_it_tells_of() -> None:
+    client = Sotw()
+    client.see(res(P, "p"))
+    assert client.stream.view is not None
+    version = client.stream.view.version(P)
+    assert client.ask(P, version=version, error="something is bad") == []
+    # It may have another `q` from before, which a set without that name would take from it.
+    client.accepted[P] = version
+    client.see(res(P, "p"), res(P, "q", "bad"), res(P, "r"))
+    assert client.nack(P, error="something is bad") == []
