@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping
+from typing import Final
 
 from xds_server.protocol.gate import Gate
 from xds_server.protocol.inquiry import Inquiry
@@ -13,6 +14,9 @@ from xds_server.protocol.refusal import Refusal, charge, clean, culprits
 from xds_server.protocol.subscription import Change, Subscription
 from xds_server.protocol.types import WILDCARD
 from xds_server.snapshot import Resource, View
+
+_DOUBTS: Final = 16
+"""Versions remembered of a name that are refused with others, one after the other: a bound, not to be met."""
 
 
 class Channel(Record, ABC):
@@ -33,6 +37,9 @@ class Channel(Record, ABC):
         """Accepted by the client."""
         self.strange: set[str] = set()
         """Names held in a version that this server does not know: only name and version are true."""
+        self.doubted: dict[str, dict[str, tuple[str, ...]]] = {}
+        """Names that the client may hold, or have lost, by refused responses: the clusters that these versions refer
+        to. Until it accepts one."""
         self.flight: Flight | None = None
         self.nonce = ""
         """Of the last response; empty before the first one."""
@@ -67,7 +74,7 @@ class Channel(Record, ABC):
     @property
     def quiet(self) -> bool:
         """Say whether the client is known to hold all there is, and nothing else."""
-        return self.in_step and not self.leaving
+        return self.in_step and not (self.leaving or self.doubted)
 
     def note(self, names: frozenset[str]) -> None:
         """Take notice that these names changed."""
@@ -86,7 +93,11 @@ class Channel(Record, ABC):
     def respond(self, view: View, gate: Gate, nonce: str, now: float) -> Response | None:
         """Make the response that is due, if there is anything to say. Not to be called with one in flight."""
         flight = self.make(view, gate, nonce, now)
-        while flight is None and (suspects := self.inquiry.next(lambda name: self._suspected(name, view))):
+        # Suspects that wait for their clusters are not to go with the next ones: all of them would be refused again.
+        while flight is None and not self.asked & self.blocked.keys():
+            suspects = self.inquiry.next(lambda name: self._suspected(name, view))
+            if not suspects:
+                break
             self.ask(suspects)
             flight = self.make(view, gate, nonce, now)
         self.fresh = False
@@ -123,7 +134,8 @@ class Channel(Record, ABC):
         if version == flight.version != self.accepted_version:
             # Accepted with a complaint: gRPC uses the good part of a response and refuses the rest; Envoy can hold an
             # error back until its answer to a later response. What it names is refused, and nothing is rolled back.
-            refusals = charge(flight, culprits(text, flight.sent), self.refusals, text, now, named=True)
+            blamed = culprits(text, [name for name in flight.sent if not self._gave_back(flight, name)])
+            refusals = charge(flight, blamed, self.refusals, text, now, named=True)
             self._take(flight, now)
             self.refusals.update(refusals)
         else:
@@ -133,10 +145,15 @@ class Channel(Record, ABC):
             named = bool(blamed) or len(suspects) == 1
             refusals = charge(flight, suspects, self.refusals, text, now, named=named)
             self._refuse(flight, refusals, now)
-            if not named and self.may_halve:
-                self.inquiry.open(suspects)
+            self._inquire(refusals)
         ordered = tuple(refusals[name] for name in sorted(refusals))
         return Refused(self.type_url, flight.nonce, flight.version, text, ordered, seconds)
+
+    def _gave_back(self, flight: Flight, name: str) -> bool:
+        """Say whether the client got back what it had before, of a name that it refused: no complaint is of that."""
+        refusal, resource = self.refusals.get(name), flight.sent[name]
+        mended = refusal is not None and refusal.resource.version != resource.version
+        return mended and name not in flight.changed
 
     def _take(self, flight: Flight, now: float) -> None:
         self.accept(flight)
@@ -148,11 +165,27 @@ class Channel(Record, ABC):
         for name in innocent:
             self.refusals.pop(name, None)
         self.refusals.update(refusals)
+        for name in flight.changed:
+            self._doubt(flight.sent[name], guilty=name in refusals and refusals[name].named)
         self.spare(flight, innocent)
         self.date(flight, self.held, now)
         for name in refusals:
             if not self.subscription.wants(name):
                 self.forget(name)
+
+    def _doubt(self, resource: Resource, *, guilty: bool) -> None:
+        """Take note that the client may hold this as a response brought it that it refused; not if it is to blame."""
+        name, version = resource.name, resource.version
+        if not guilty:
+            if self.subscription.wants(name):
+                doubts = self.doubted.setdefault(name, {})
+                doubts[version] = resource.clusters
+                if len(doubts) > _DOUBTS:
+                    del doubts[next(iter(doubts))]
+        elif version in (doubts := self.doubted.get(name, {})):
+            del doubts[version]
+            if not doubts:
+                del self.doubted[name]
 
     @abstractmethod
     def accept(self, flight: Flight) -> None:
@@ -162,10 +195,18 @@ class Channel(Record, ABC):
     def spare(self, flight: Flight, innocent: Collection[str]) -> None:
         """Deal with the rest of a refused response: what changed, and the client did not complain of."""
 
-    @property
-    @abstractmethod
-    def may_halve(self) -> bool:
+    def _inquire(self, refusals: Mapping[str, Refusal]) -> None:
+        """Have those who may be innocent tried; all at once when somebody else was known to be guilty."""
+        suspects = [name for name, refusal in refusals.items() if not refusal.named]
+        if suspects and self.may_part(refusals):
+            if len(suspects) < len(refusals):
+                self.inquiry.retry(suspects)
+            else:
+                self.inquiry.open(suspects)
+
+    def may_part(self, _suspects: Iterable[str]) -> bool:
         """Say whether some of what was refused can be sent without taking the rest from the client."""
+        return True
 
     @abstractmethod
     def keeps(self, name: str) -> bool:
@@ -192,7 +233,7 @@ class Channel(Record, ABC):
         if refusal is not None:
             return refusal.resource.version != resource.version
         held = self.held.get(name)
-        return held is None or held.version != resource.version
+        return held is None or held.version != resource.version or name in self.doubted
 
     def apply(self, change: Change) -> None:
         """Follow a change of the subscription."""
@@ -200,9 +241,9 @@ class Channel(Record, ABC):
             self.fresh = True
         self.ask(change.asked)
         if change.closed:
-            for name in [name for name in self.held if name not in self.subscription.names]:
+            known = self.held.keys() | self.leaving.keys() | self.refusals.keys() | self.doubted.keys()
+            for name in (known | self.dirty | self.blocked.keys()) - self.subscription.names:
                 self.forget(name)
-            self.dirty &= self.subscription.names
         for name in change.dropped:
             if not self.subscription.wildcard:
                 self.forget(name)
@@ -212,6 +253,7 @@ class Channel(Record, ABC):
         self.held.pop(name, None)
         self.receipts.pop(name, None)
         self.strange.discard(name)
+        self.doubted.pop(name, None)
         self.dirty.discard(name)
         self.asked.discard(name)
         self.blocked.pop(name, None)

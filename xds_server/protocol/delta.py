@@ -8,7 +8,7 @@ from xds_server.protocol.channel import Channel
 from xds_server.protocol.gate import Gate
 from xds_server.protocol.message import Event, Request
 from xds_server.protocol.record import Flight
-from xds_server.protocol.types import ALONE, CLUSTER
+from xds_server.protocol.types import ALONE, CLUSTER, EXTENSION
 from xds_server.snapshot import Resource, View
 
 
@@ -19,7 +19,6 @@ class DeltaChannel(Channel):
     """
 
     told_what_is_held = True
-    may_halve = True
 
     def __init__(self, type_url: str) -> None:
         super().__init__(type_url)
@@ -28,6 +27,8 @@ class DeltaChannel(Channel):
         """Removals to ride on the next response: the client may hold the names, or not."""
         self._inherited: frozenset[str] = frozenset()
         """Perhaps held from an earlier stream, until there is a view to compare with."""
+        self._empty_is_news = False
+        """The client asked for everything, has nothing, and was told nothing yet."""
 
     def open(
         self,
@@ -59,6 +60,7 @@ class DeltaChannel(Channel):
             return frozenset()
         # The innocent half of a refused response is asked for again and is with the client meanwhile.
         names = self.refusals.keys() | self.leaving.keys() | self._inherited | self._owed | self.asked
+        names |= self.doubted.keys()
         if self.flight is not None:
             names |= self.flight.sent.keys() | set(self.flight.removed)
         return frozenset(names - self.held.keys())
@@ -76,7 +78,8 @@ class DeltaChannel(Channel):
 
     def make(self, view: View, gate: Gate, nonce: str, now: float) -> Flight | None:
         """Collect changed resources and removed names."""
-        empty_is_news = self.fresh and self.subscription.wildcard and not self._initial
+        self._empty_is_news |= self.fresh and not self._initial
+        self._empty_is_news &= self.subscription.wildcard
         if self.fresh:
             self._survey(view)
         sent: dict[str, Resource] = {}
@@ -90,22 +93,42 @@ class DeltaChannel(Channel):
                     self.dirty.add(name)
                 elif self.passes(resource, gate, now):
                     sent[name] = resource
-            elif name in self.asked and (name not in self.leaving or self.type_url != CLUSTER):
-                # Whoever asks is told at once: a cluster may be warming until it knows that it has no endpoints.
+            elif self._ends(name):
                 removed.add(name)
-            elif name in self.held or name in self.refusals:
-                self.leaving.setdefault(name, None)
-            else:
-                self.blocked.pop(name, None)
         removed |= gate.released(self, now)
-        if not (sent or removed or (empty_is_news and not self.blocked)):
+        # What something still leads to is sent to who asks for it as the client has it, if that is known.
+        again = (work & self.asked & self.leaving.keys()) - removed - self.strange - self.doubted.keys()
+        sent |= {name: self.held[name] for name in again if name in self.held}
+        if not (sent or removed or (self._empty_is_news and not self.blocked)):
             return None
-        removed |= self._owed - sent.keys()
-        self._owed.clear()
+        self._empty_is_news = False
+        removed |= {name for name in self._owed if view.get(self.type_url, name) is None}
         for name in removed:
             self.leaving.pop(name, None)
         self.asked -= sent.keys() | removed
-        return Flight(nonce, str(view.generation), sent, tuple(sorted(removed)), frozenset(sent), now)
+        changed = frozenset(sent.keys() - again)
+        return Flight(nonce, str(view.generation), sent, tuple(sorted(removed)), changed, now)
+
+    def _ends(self, name: str) -> bool:
+        """Have a name leave of which there is nothing; say whether it is to be called removed now."""
+        self.blocked.pop(name, None)
+        if self.type_url == EXTENSION:
+            # These are never taken away, and what was refused the client does not have.
+            self.refusals.pop(name, None)
+        if name in self.asked and not self._stays(name):
+            # Whoever asks is told at once: a cluster may be warming until it knows that it has no endpoints.
+            return True
+        if name in self.held or name in self.refusals or name in self.doubted:
+            self.leaving.setdefault(name, None)
+        return False
+
+    def _stays(self, name: str) -> bool:
+        """Say whether the client may use a cluster that is gone: it stays until nothing leads to it."""
+        if self.type_url != CLUSTER or name in self._owed:
+            return False
+        # What was refused alone, and nothing accepted before, the client does not have.
+        inherited = name in self.leaving and name not in self.refusals
+        return name in self.held or name in self.doubted or inherited
 
     def _survey(self, view: View) -> None:
         """Compare what the client says it holds with what there is."""
@@ -121,7 +144,7 @@ class DeltaChannel(Channel):
                 self.dirty.add(name)
         self._initial = {}
         for name in self._inherited - self.held.keys():
-            if view.get(self.type_url, name) is None:
+            if self.subscription.wants(name) and view.get(self.type_url, name) is None:
                 self.leaving.setdefault(name, None)
         self._inherited = frozenset()
         if self.subscription.wildcard:
@@ -135,23 +158,30 @@ class DeltaChannel(Channel):
         """The client holds what was sent, as far as it still asks for it, and no longer what was removed."""
         for name, resource in flight.sent.items():
             self.refusals.pop(name, None)
+            self.doubted.pop(name, None)
             if self.subscription.wants(name):
                 self.held[name] = resource
         self.strange.difference_update(flight.sent, flight.removed)
+        self._owed.difference_update(flight.sent, flight.removed)
         for name in flight.removed:
             self.held.pop(name, None)
             self.refusals.pop(name, None)
+            self.doubted.pop(name, None)
 
     def spare(self, flight: Flight, innocent: Collection[str]) -> None:
         """Send the rest once more: Envoy may have stopped at the bad one, and counts none of it as held."""
-        self._owed.update(name for name in flight.removed if self.subscription.wants(name))
+        owed = {name for name in flight.removed if self.subscription.wants(name)}
+        self._owed |= owed
         for name in flight.removed:
             self.refusals.pop(name, None)
-        self.ask(innocent)
+        for name in owed & self.held.keys():
+            self.doubted.setdefault(name, {})
+        self.dirty.update(name for name in innocent if self.subscription.wants(name))
 
     def keeps(self, name: str) -> bool:
         """As `Channel.keeps`."""
-        return name in self.held and not (self.flight is not None and name in self.flight.removed)
+        going = self.flight is not None and name in self.flight.removed
+        return name in self.held and not going and name not in self._owed
 
     def forget(self, name: str) -> None:
         """As `Channel.forget`: what the client stopped asking for it drops by itself."""

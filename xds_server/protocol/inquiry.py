@@ -26,12 +26,21 @@ class Inquiry:
     def open(self, suspects: Iterable[str]) -> None:
         """Have two halves tried, one after the other; one suspect alone is guilty, and not tried again."""
         ordered = sorted(suspects)
-        again = set(ordered)
-        rest = ([name for name in group if name not in again] for group in self._groups)
-        self._groups = [group for group in rest if group]
+        self._drop(ordered)
         half = len(ordered) // 2
         if half:
             self._groups += [ordered[half:], ordered[:half]]
+
+    def retry(self, suspects: Iterable[str]) -> None:
+        """Have suspects tried together: they were refused, but perhaps for somebody else's sake."""
+        ordered = sorted(suspects)
+        self._drop(ordered)
+        self._groups.append(ordered)
+
+    def _drop(self, names: Iterable[str]) -> None:
+        again = set(names)
+        rest = ([name for name in group if name not in again] for group in self._groups)
+        self._groups = [group for group in rest if group]
 
     def next(self, suspected: Callable[[str], bool]) -> list[str]:
         """Return the next suspects to send; empty when there are none left."""

@@ -62,7 +62,8 @@ class Ordering:
             return None
         known = channel.blocked.get(resource.name, inf)
         since = now if known == inf else known
-        replaces = resource.name in channel.held
+        # Who asks for it may have lost what it had.
+        replaces = channel.keeps(resource.name) and resource.name not in channel.asked
         refused = False
         clusters = self._company.of(CLUSTER)
         if self._company.several and not clusters and channel.may_have(resource.name):
@@ -199,6 +200,7 @@ def _pin(channel: Channel, pinned: set[str]) -> bool:
     if channel.quiet:
         return True
     unsettled = channel.dirty | channel.blocked.keys() | channel.leaving.keys() | channel.refusals.keys()
+    unsettled |= channel.doubted.keys()
     flight = channel.flight
     if flight is not None:
         unsettled |= flight.sent.keys() | set(flight.removed)
@@ -206,6 +208,8 @@ def _pin(channel: Channel, pinned: set[str]) -> bool:
             pinned.update(resource.clusters)
     for refusal in channel.refusals.values():
         pinned.update(refusal.resource.clusters)
+    for doubts in channel.doubted.values():
+        pinned.update(*doubts.values())
     for name in unsettled:
         held = channel.held.get(name)
         if name in channel.strange or (held is None and not channel.told_what_is_held):

@@ -43,7 +43,8 @@ def charge(
         resource, earlier = flight.sent[name], known.get(name)
         again = earlier is not None and earlier.resource.version == resource.version
         since = earlier.since if earlier is not None and again else now
-        refusals[name] = Refusal(resource, text, since, flight.at, named)
+        convicted = earlier is not None and again and earlier.named
+        refusals[name] = Refusal(resource, text, since, flight.at, named or convicted)
     return refusals
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Set
 
 from xds_server.protocol.channel import Channel
 from xds_server.protocol.gate import Gate
@@ -30,15 +30,16 @@ class SotwChannel(Channel):
         self._full = type_url in WILDCARD
         self._each_alone = type_url in _EACH_ALONE
         self._initial_version = ""
+        self._complained = False
+        """The client came with a refusal from before: it may hold what was in there."""
         self._unsure = False
         """The client may hold things from before that it did not tell of; until it accepts a set."""
-        self._doubtful: frozenset[str] = frozenset()
-        """Names that changed in a set that was refused, until the next set: the client may have them in use."""
+        self._without: Set[str] = frozenset()
+        """Names refused of which the client accepted a set without them since."""
 
-    @property
-    def may_halve(self) -> bool:
-        """As `Channel.may_halve`: a full set without something takes it away."""
-        return not self._full or self._may_leave_out
+    def may_part(self, suspects: Iterable[str]) -> bool:
+        """As `Channel.may_part`: a full set without something takes it away; it can have the version before."""
+        return not self._full or self._may_leave_out or all(name in self.held for name in suspects)
 
     @property
     def _may_leave_out(self) -> bool:
@@ -50,7 +51,8 @@ class SotwChannel(Channel):
         self.subscription.replace(request.names)
         self._initial_version = request.version
         self.accepted_version = request.version
-        self._unsure = bool(request.version) or request.error is not None
+        self._complained = request.error is not None
+        self._unsure = bool(request.version) or self._complained
         self.fresh = self._full and bool(self.subscription.wildcard or self.subscription.names)
         self.ask(self.subscription.names)
 
@@ -63,7 +65,13 @@ class SotwChannel(Channel):
         if answers:
             event = self.settle(request.error, request.version, now)
         change = self.subscription.replace(request.names)
+        refused = len(self.refusals)
         self.apply(change)
+        # What the first answer waited for may no longer be asked for.
+        self.fresh |= self.parked and bool(change)
+        fewer = len(self.refusals) < refused
+        if change.opened or fewer:
+            self._resume(fewer=fewer)
         if not (answers or change or self._full or request.error is not None or self.flight):
             # Not an answer and nothing new in it: Envoy asks once more, for a cluster that is warming.
             self.ask(self.subscription.names)
@@ -84,7 +92,7 @@ class SotwChannel(Channel):
             if resource is None:
                 # Absence says nothing in these types: the client keeps what it has until it stops asking, and what
                 # that refers to has to stay.
-                if name in self.held:
+                if name in self.held or name in self.doubted:
                     self.leaving[name] = None
                 self.refusals.pop(name, None)
                 self.blocked.pop(name, None)
@@ -121,9 +129,11 @@ class SotwChannel(Channel):
             self.blocked.pop(name, None)
             if name in self.held:
                 self.leaving.setdefault(name, None)
+                due |= name in self.asked
             else:
                 # What was refused may be live all the same; a set without it takes it back.
-                due |= refusal is not None or name in self.asked
+                due |= name in self.asked or name in self.doubted
+                due |= refusal is not None and name not in self._without
         for name in gate.released(self, now):
             del self.leaving[name]
             self.refusals.pop(name, None)
@@ -137,12 +147,12 @@ class SotwChannel(Channel):
         if self.parked:
             return None
         self.asked &= self.blocked.keys()
-        if self.fresh and kept and version_of(sent.values()) == self.accepted_version:
+        if self.fresh and not self.nonce and kept and version_of(sent.values()) == self.accepted_version:
             # The client came back with this very set, in which something stays for a while.
             self.held = dict(sent)
+            self._unsure = self._complained
             return None
-        self.restored = frozenset(self._doubtful & kept & sent.keys())
-        self._doubtful = frozenset()
+        self.restored = frozenset(self.doubted.keys() & kept & sent.keys())
         changed = frozenset(
             name for name, r in sent.items() if name not in kept and (self._differs(r) or self._mended(r))
         )
@@ -165,6 +175,7 @@ class SotwChannel(Channel):
         if not (self.fresh and pure and version and version == view.version(self.type_url)):
             return False
         self.held = {resource.name: resource for resource in view.resources(self.type_url)}
+        self._unsure = self._complained
         return True
 
     def _set(
@@ -207,11 +218,22 @@ class SotwChannel(Channel):
         for name in [name for name in self.refusals if name in flight.sent]:
             if name in flight.changed or self.refusals[name].resource.version == flight.sent[name].version:
                 del self.refusals[name]
+        self._without = self.refusals.keys() - flight.sent.keys()
         wanted = {name: r for name, r in flight.sent.items() if self.subscription.wants(name)}
         if self._full:
             self.held = dict(wanted)
+            self.doubted.clear()
         else:
             self.held.update(wanted)
+            for name in flight.sent:
+                self.doubted.pop(name, None)
+        self._resume()
+
+    def _resume(self, *, fewer: bool = False) -> None:
+        """Inquire into those who could not be parted when they were refused, or were refused with others."""
+        suspects = [name for name, refusal in self.refusals.items() if not refusal.named]
+        if suspects and not self.inquiry and (fewer or self.may_part(suspects)):
+            self.inquiry.retry(suspects)
 
     def keeps(self, name: str) -> bool:
         """As `Channel.keeps`: absence from a full set takes it away."""
@@ -225,14 +247,19 @@ class SotwChannel(Channel):
     def spare(self, flight: Flight, innocent: Collection[str]) -> None:
         """Where Envoy applies each resource for itself the rest is held; elsewhere it is sent once more."""
         if self._full:
-            self._doubtful = flight.changed
+            self._without -= flight.sent.keys()
             # Whether it lost what the set left out is not known: should that come back, it is sent.
             for name in self.held.keys() - flight.sent.keys():
-                del self.held[name]
+                if self._each_alone:
+                    del self.held[name]
+                else:
+                    self.doubted.setdefault(name, {})
         if self._each_alone:
-            self.held.update((name, flight.sent[name]) for name in innocent)
+            for name in innocent:
+                self.held[name] = flight.sent[name]
+                self.doubted.pop(name, None)
         else:
-            self.ask(innocent)
+            self.dirty.update(name for name in innocent if self.subscription.wants(name))
 
     def _differs(self, resource: Resource) -> bool:
         held = self.held.get(resource.name)

@@ -90,7 +90,8 @@ class Stream(ABC, Generic[AnyChannel]):
             self._open(request)
             return None
         event = self._take(channel, request, now)
-        clusters = event is not None and event.type_url == CLUSTER
+        # Settled, or no longer asked for: either way they may be what others waited for.
+        clusters = channel.type_url == CLUSTER
         if clusters:
             self.recheck()
         self._company.tell(self, clusters=clusters)

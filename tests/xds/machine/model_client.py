@@ -61,7 +61,8 @@ class ModelClient:
             self.network.notice()
         lost = [half for type_url in types if (half := self.halves[type_url]).open]
         for half in lost:
-            half.lose_stream(delta=self.delta, forgotten=restarted or not noticed)
+            cold = self.cold if half.type_url == C else {}
+            half.lose_stream(cold, delta=self.delta, forgotten=restarted or not noticed)
         if C in types:
             self.deferred = bool(self.warming)
             # Who asks for routes before clusters is answered at once.
@@ -124,7 +125,8 @@ class ModelClient:
             (added if wildcard else dropped).add("*")
             half.wildcard = wildcard
         half.names = set(names)
-        half.told &= half.names
+        if self.delta:
+            half.told &= half.names
         if not half.open:
             if (half.names or half.wildcard) and not (type_url == C and self.deferred):
                 self.begin(half)
@@ -146,11 +148,19 @@ class ModelClient:
         wire = self.network.upward(turn)
         if wire is None:
             return
-        type_url = wire.reach(self.now)
+        request = wire.reach(self.now)
         if not self.delta:
             # A state-of-the-world client can't know whether the end of a name was seen; this one is told.
-            page, half = self.network.ledger.pages[type_url], self.halves[type_url]
-            self.prune(half, {name for name in half.live if not page.wants(name)})
+            page, half = self.network.ledger.pages[request.type_url], self.halves[request.type_url]
+            # What came after it had written this request, and asked again, it has since then.
+            since = half.latest if request.nonce != half.nonce else set()
+            self.prune(half, {name for name in half.live if not page.wants(name)} - since)
+            half.told &= page.names | since
+
+    def takes(self, half: Half, name: str) -> bool:
+        """Whether it has a use for what comes. In state of the world nobody can say, with an answer, that a name was
+        dropped and is asked for again: it is dropped only when the server has seen the end of it."""
+        return half.wants(name) or (not self.delta and self.network.ledger.pages[half.type_url].wants(name))
 
     def poll(self) -> None:
         self.network.poll(self.now)
@@ -176,7 +186,8 @@ class ModelClient:
 
     def take(self, half: Half, response: Response) -> str | None:
         """Apply a response, or as much of it as Envoy would; returns the error, if it is refused."""
-        sent = {r.name: r for r in response.resources if half.wants(r.name)}
+        sent = {r.name: r for r in response.resources if self.takes(half, r.name)}
+        half.latest = {name for name in sent if half.wants(name)}
         guilty = sorted(name for name, r in sent.items() if refuses(r))
         full = not self.delta and half.type_url in WILDCARD
         each_alone = half.type_url in EACH_ALONE
@@ -190,6 +201,8 @@ class ModelClient:
                 break
             if not (guilty and full and not each_alone):
                 half.inherited.discard(name)
+                half.lost.discard(name)
+                half.strays.discard(name)
                 self.use(half, sent[name])
         if guilty:
             if half.type_url == C:
@@ -227,7 +240,7 @@ class ModelClient:
         """Endpoints and secrets came, or are known to be missing; an error ends the wait for them too."""
         half = self.halves[response.type_url]
         names = {*(r.name for r in response.resources), *response.removed}
-        half.told |= {name for name in names if half.wants(name)}
+        half.told |= {name for name in names if self.takes(half, name)}
         for waits in self.warming.values():
             waits -= {
                 (type_url, name)
@@ -274,6 +287,7 @@ class ModelClient:
 
     def wait(self, seconds: float) -> None:
         self.excused |= not self.calm
+        self.network.ledger.late |= set(REFERRERS) - self.network.ledger.pages.keys()
         self.network.notice()
         self.now += seconds
         if self.warming and self.now >= self.warm_by:
@@ -296,5 +310,6 @@ class ModelClient:
             half = self.halves[type_url]
             for name, resource in half.live.items():
                 missing = set(resource.needs) - clusters.keys() - self.suspects
-                if half.wants(name) and name not in half.inherited:
+                missing -= self.network.ledger.unheard[type_url]
+                if half.wants(name) and name not in half.inherited | half.strays:
                     assert not missing, f"{name} without {missing}"

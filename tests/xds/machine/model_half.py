@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from xds_server.snapshot import Resource
@@ -22,10 +23,14 @@ class Half:
     """Versions it would bring along to another stream (delta)."""
     strays: set[str] = field(default_factory=set)
     """In use since a response that was refused on a stream that is gone: no server can know of them."""
+    lost: set[str] = field(default_factory=set)
+    """Taken away by a response that was refused on a stream that is gone, and counted as held all the same."""
     inherited: set[str] = field(default_factory=set)
     """In use since another stream, in state of the world: the server cannot know what they refer to."""
     told: set[str] = field(default_factory=set)
     """Names that it asks for and heard of: they came, or there are none."""
+    latest: set[str] = field(default_factory=set)
+    """Names in the last response that it had asked for when it came."""
     version: str = ""
     nonce: str = ""
     error: str | None = None
@@ -43,15 +48,17 @@ class Half:
     def wants(self, name: str) -> bool:
         return self.wildcard or name in self.names
 
-    def lose_stream(self, *, delta: bool, forgotten: bool) -> None:
+    def lose_stream(self, warming: Mapping[str, Resource], *, delta: bool, forgotten: bool) -> None:
         """`forgotten`: the next server knows nothing of this stream, or not in time."""
-        self.inherited = set() if delta else set(self.live)
+        self.inherited = set() if delta else {*self.live, *warming}
         self.strays |= {
             name
-            for name, r in self.live.items()
+            for name, r in {**self.live, **warming}.items()
             if self.known.get(name) != r.version and (forgotten or name in self.known or not self.wildcard)
         }
+        self.lost |= self.known.keys() - self.live.keys() - warming.keys()
         self.open = self.answering = self.restless = self.named_before = False
         self.nonce = ""
+        self.latest.clear()
         self.added.clear()
         self.dropped.clear()

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
-from tests.xds.machine.conversation import C, E, L
-from tests.xds.machine.model_fleet import refuses
+from tests.xds.machine.conversation import C, E, L, P, R, S
+from tests.xds.machine.model_fleet import NAMES
 from xds_server.protocol import Request, Response
-from xds_server.protocol.types import ORDER, WILDCARD
+from xds_server.protocol.types import ORDER, REFERRERS, WILDCARD
 from xds_server.snapshot import View
+
+REMOVED_AFTER: Final = {R: (L, P), E: (C,), S: (C, L)}
+"""What removals of a type wait for."""
 
 EACH_ALONE = (C, L)
 """Types of which Envoy applies what is good in a response that it refuses."""
@@ -33,6 +37,21 @@ class Page:
     """Names that may be sent although known: in doubt after a refusal, or endpoints of a changed cluster."""
     blamed: dict[str, str] = field(default_factory=dict)
     """Versions that the client refused by name."""
+    strange: set[str] = field(default_factory=set)
+    """Names that the client brought along in versions that this server has no bytes of, or perhaps (`inherited`)."""
+    inherited: set[str] = field(default_factory=set)
+    surveyed: bool = False
+    doubted: dict[str, set[str]] = field(default_factory=dict)
+    """Names whose refused news, or end, may be in effect all the same: the versions that may be in use."""
+    ended: set[str] = field(default_factory=set)
+    """Of these, names called removed by a refused response: the next one says so again, if there still are none."""
+    without: set[str] = field(default_factory=set)
+    """Names refused of which the client accepted a full set without them since."""
+    complained: bool = False
+    unsure: bool = False
+    """State of the world: the client may hold things from before, until it accepts a set."""
+    changed: set[str] = field(default_factory=set)
+    """Names with new contents in the response in flight."""
     doubtful: set[str] = field(default_factory=set)
     """Names with new contents in a response that was refused, until the next: they may be in use."""
     due: bool = False
@@ -51,16 +70,21 @@ class Page:
         return self.wildcard or name in self.names
 
     def news(self, name: str, version: str) -> bool:
-        if name in self.owed or name in self.may:
-            return True
+        return name in self.owed or name in self.may or self.differs(name, version)
+
+    def differs(self, name: str, version: str) -> bool:
         if name in self.blamed:
             return self.blamed[name] != version
-        return self.known.get(name) != version
+        return self.known.get(name) != version or name in self.doubted
 
     def forget(self, names: set[str]) -> None:
         for name in names:
             self.known.pop(name, None)
             self.blamed.pop(name, None)
+            self.doubted.pop(name, None)
+        self.ended -= names
+        self.strange -= names
+        self.inherited -= names
         self.owed -= names
         self.may -= names
 
@@ -105,10 +129,13 @@ class Page:
         names.discard("*")
         opened, closed = wildcard and not self.wildcard, self.wildcard and not wildcard
         new, gone = names - self.names, self.names - names
+        self.owed -= gone
         self.names, self.wildcard = names, wildcard
         self.owed |= new
         if first:
             self.version = request.version
+            self.complained = request.error is not None
+            self.unsure = bool(request.version) or self.complained
         self.due |= (opened or bool(new)) and self.full
         self.due &= wildcard or bool(names)
         repeated = not (first or answers or new or gone or opened or closed)
@@ -117,6 +144,23 @@ class Page:
         gone = (self.known.keys() | gone) - names if not wildcard else set()
         self.forget(gone)
         return gone
+
+    def survey(self, view: View) -> None:
+        """The server has its first look at what the client brought along."""
+        if not self.surveyed:
+            self.surveyed = True
+            there = {r.name: r.version for r in view.resources(self.type_url)}
+            self.strange = {name for name, version in self.known.items() if there.get(name) != version}
+
+    def pardon(self, view: View) -> None:
+        """What was refused and is gone may be tried again when it comes back."""
+        if self.flight is not None:
+            return
+        gone = self.blamed.keys() - {r.name for r in view.resources(self.type_url)}
+        # To take away what was refused does no harm, and is due: the client may have it all the same.
+        self.may |= gone - self.without if self.delta or self.full else set()
+        for name in gone:
+            del self.blamed[name]
 
     def settle(self, request: Request) -> None:
         flight, self.flight = self.flight, None
@@ -131,19 +175,46 @@ class Page:
             for name in flight.removed:
                 self.known.pop(name, None)
             self.known |= wanted
-            for name in (*wanted, *flight.removed):
-                self.blamed.pop(name, None)
+            settled = {*sent, *flight.removed, *(self.doubted if self.full else ())}
+            self.without = self.blamed.keys() - sent.keys() if self.full else set()
+            self.unsure = False
+            self.ended -= settled
+            self.strange -= settled
+            self.inherited -= settled
+            for name in settled:
+                self.doubted.pop(name, None)
+                # In a full set, what was refused stays so while its last accepted version is in its place.
+                if not self.full or self.blamed.get(name) == sent.get(name) or name in self.changed:
+                    self.blamed.pop(name, None)
             return
+        self.without -= sent.keys()
         named = {name for name in wanted if f"<{name}>" in request.error}
-        guilty = named or (set(sent) & set(wanted) if len(sent) == 1 else set())
+        again = {name for name in self.changed & wanted.keys() if self.blamed.get(name) == sent[name]}
+        sure = named or (self.changed & wanted.keys() if len(self.changed) == 1 else set())
+        guilty = sure or again
+        for name in self.changed:
+            # Of each name, the last contents refused are remembered.
+            self.blamed.pop(name, None)
         self.blamed |= {name: sent[name] for name in guilty}
         self.doubtful = {name for name in wanted if self.known.get(name) != sent[name]}
         self.may |= wanted.keys() - guilty
-        self.may |= {name for name in flight.removed if self.wants(name)}
+        self.ended |= {name for name in flight.removed if self.wants(name)}
+        self.may |= self.ended
         if self.full and self.type_url in EACH_ALONE:
             self.known = {name: v for name, v in self.known.items() if name in sent}
-            if guilty:
+            if sure:
                 self.known |= {name: v for name, v in wanted.items() if name not in guilty}
+                return
+        ended = self.known.keys() - sent.keys() if self.full else self.known.keys() & flight.removed
+        for name, version in (*wanted.items(), *((name, self.known[name]) for name in ended)):
+            if name not in guilty:
+                self.doubted.setdefault(name, set()).add(version)
+            elif self.doubted.get(name) == {version}:
+                del self.doubted[name]
+            else:
+                self.doubted.get(name, set()).discard(version)
+        for name in self.ended:
+            self.doubted.setdefault(name, set())
 
 
 class Ledger:
@@ -152,22 +223,27 @@ class Ledger:
     def __init__(self, *, delta: bool) -> None:
         self.delta = delta
         self.pages: dict[str, Page] = {}
+        self.ghosts: list[Page] = []
+        """Of streams that ended, and the server did not notice."""
+        self.late: set[str] = set()
+        """Types that time passed without, since their last stream ended: clusters need not be kept for them."""
+        self.unheard: dict[str, set[str]] = defaultdict(set)
+        """Clusters that were taken away while the server had not heard of a type, by that type."""
         self.nonces: set[str] = set()
         self.left: dict[str, set[str]] = defaultdict(set)
         """Names by type that streams left with the client which it perhaps does not tell of."""
         self.versions: dict[str, frozenset[tuple[str, str]]] = {}
         """What each state-of-the-world version stood for, on any stream."""
+        self.needs: dict[str, frozenset[str]] = {}
+        """The clusters that each version ever served refers to."""
         self.in_a_row: dict[str, int] = defaultdict(int)
         """Responses of each type since something happened besides answers to them."""
 
     def see(self, view: View) -> None:
         """The server has another view: what is gone from it and comes back may be tried again."""
         self.in_a_row.clear()
-        for page in self.pages.values():
-            there = {r.name for r in view.resources(page.type_url)}
-            page.blamed = {
-                name: version for name, version in page.blamed.items() if name in there or page.full
-            }
+        for type_url in REFERRERS:
+            self.needs |= {r.version: frozenset(r.needs) for r in view.resources(type_url)}
 
     def inherit(self, estate: Mapping[str, Collection[str]]) -> None:
         for type_url, names in estate.items():
@@ -180,19 +256,25 @@ class Ledger:
         trust = request.type_url != E or C in self.pages
         if first:
             page.may |= self.left[request.type_url]
+            page.inherited |= self.left[request.type_url]
         before = (page.wildcard, set(page.names))
         dropped = page.take(request, first=first, trust=trust)
-        clusters = self.pages.get(C)
-        if first and request.type_url == E and clusters is not None and clusters.flight is not None:
-            page.may |= {r.name for r in clusters.flight.resources} & page.names
+        if first and request.type_url == E:
+            for clusters in (*self.ghosts, *self.pages.values()):
+                if clusters.type_url == C and clusters.flight is not None:
+                    page.may |= {r.name for r in clusters.flight.resources} & page.names
         if (page.wildcard, page.names) != before or not request.nonce:
             self.in_a_row.clear()
         return dropped
 
     def responses(self, batch: list[Response], view: View | None) -> None:
         """Check what the server sends at one time."""
-        places = [ORDER.index(response.type_url) for response in batch]
+        # Removals come last: they wait for what refers to theirs.
+        places = [ORDER.index(response.type_url) for response in batch if response.resources]
         assert places == sorted(places), "out of order"
+        for page in self.pages.values() if view is not None else ():
+            page.survey(view)
+            page.pardon(view)
         for response in batch:
             self.response(response, view)
         for page in self.pages.values():
@@ -200,6 +282,7 @@ class Ledger:
             if view is not None and page.due and same and page.version == view.version(page.type_url):
                 # Who comes back with exactly what there is need not be told, and may be.
                 page.told_before = True
+                page.unsure = page.complained
                 page.known = {r.name: r.version for r in view.resources(page.type_url)}
 
     def response(self, response: Response, view: View | None) -> None:
@@ -217,6 +300,20 @@ class Ledger:
             r.name
             for r in response.resources
             if self.delta or page.due or page.news(r.name, r.version) or r.name in page.doubtful
+        }
+        latest = {r.name: r.version for r in response.resources if view.get(r.type_url, r.name) == r}
+        if response.type_url == C:
+            gone = {*NAMES[C]} - {*names} if page.full else {*response.removed}
+            for type_url in REFERRERS:
+                self.unheard[type_url].difference_update(names)
+                if type_url in self.late - self.pages.keys():
+                    self.unheard[type_url] |= gone
+        page.changed = {
+            name
+            for name, version in latest.items()
+            if not page.full
+            or page.known.get(name) != version
+            or (name in page.blamed and page.blamed[name] != version)
         }
         page.doubtful.clear()
         if page.full:
@@ -236,12 +333,26 @@ class Ledger:
         assert response.resources or response.removed or page.due, "an empty response"
         assert page.delta or not response.removed
         for r in response.resources:
-            assert view.get(r.type_url, r.name) == r, "not the latest"
+            latest = view.get(r.type_url, r.name)
+            if latest is None and r.type_url == C and r.name in page.owed:
+                # Asked for once more, and gone: it is kept as long as something leads to it.
+                assert page.known.get(r.name) == r.version, "neither there nor held"
+                continue
+            assert latest == r, "not the latest"
             assert page.news(r.name, r.version), f"superfluous: {r.name}"
+        for name in page.ended - {*response.removed}:
+            assert view.get(page.type_url, name), f"{name} is not taken back"
         for name in response.removed:
             assert view.get(page.type_url, name) is None, f"{name} is there"
             told = {*page.owed, *page.may, *page.known, *page.blamed}
             assert name in told, f"superfluous: {name}"
+            referrers = [
+                self.pages[each] for each in REMOVED_AFTER.get(page.type_url, ()) if each in self.pages
+            ]
+            at_once = name in page.owed or name in page.may
+            assert at_once or not any(each.flight for each in referrers), (
+                f"{name} is removed before what refers to it"
+            )
 
     def whole(self, page: Page, response: Response, view: View) -> None:
         sent = {r.name: r.version for r in response.resources}
@@ -254,7 +365,8 @@ class Ledger:
         latest = {name: getattr(view.get(page.type_url, name), "version", "") for name in page.blamed}
         # What was refused may be in use all the same; a set with other contents, or without it, takes it back.
         taken_back = {name for name, version in page.blamed.items() if latest[name] != version}
-        assert page.due or page.owed or page.may or taken_back or sent != page.known, f"superfluous: {sent}"
+        reasons = page.due, page.owed, page.may, page.doubted, taken_back, sent != page.known
+        assert any(reasons), f"superfluous: {sent}"
         for name in taken_back:
             del page.blamed[name]
         page.owed.clear()
@@ -263,15 +375,14 @@ class Ledger:
         assert self.versions.setdefault(page.type_url + response.version, content) == content
 
     def at_rest(self, view: View) -> None:
-        """When all is answered, nothing is owed but what waits for clusters that were refused."""
-        refused = {r.name for r in view.resources(C) if refuses(r)}
+        """When all is answered, nothing is owed."""
         for page in self.pages.values():
             assert page.flight is None, "a response was never answered"
             assert not page.due or page.told_before, f"{page.type_url} was never answered"
             there = {r.name for r in view.resources(page.type_url)}
-            held_back = {r.name for r in view.resources(page.type_url) if refused & set(r.needs)}
+            held_back = set()
             if page.type_url == C:
-                # Asked for once more and gone, but something in use refers to it.
-                held_back |= (page.known.keys() | page.blamed.keys()) - there
+                # Gone, and kept as long as something leads to it: how the client has it is not known.
+                held_back = (page.strange | page.inherited | page.doubted.keys()) - there
             unanswered = {name for name in page.owed if page.wants(name) and (self.delta or name in there)}
             assert unanswered <= held_back, f"never answered: {unanswered}"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tests.xds.machine.conversation import C, L, P, X
+from tests.xds.machine.conversation import C, X
 from tests.xds.machine.model_client import ModelClient
-from tests.xds.machine.model_fleet import TYPES, refuses
+from tests.xds.machine.model_fleet import NAMES, TYPES, refuses
 from tests.xds.machine.model_half import Half
-from tests.xds.machine.model_ledger import EACH_ALONE
+from tests.xds.machine.model_ledger import EACH_ALONE, REMOVED_AFTER
 from xds_server.protocol.types import REFERRERS, WILDCARD
 from xds_server.snapshot import View, layer
 
@@ -69,11 +69,10 @@ def check_half(client: ModelClient, half: Half, view: View) -> None:
     stuck = stuck_clusters(client, view)
     expected = {r.name: r for r in view.resources(half.type_url) if half.wants(r.name)}
     refused = any(refuses(r) for r in expected.values())
-    # Of a set that is refused as a whole, nothing can be left out that may be in use since another stream.
-    inseparable = refused and not client.delta and not client.outspoken and half.type_url == P
+    inseparable = refused and not part(client, half, view)
     for name, resource in expected.items():
         held = half.live.get(name)
-        if name in half.strays or held == resource or inseparable:
+        if name in half.strays | half.lost or held == resource or inseparable:
             continue
         held_back = half.type_url in REFERRERS and held is not None and stuck & set(resource.needs)
         assert refuses(resource) or held_back, f"{name} is {held}, not {resource}"
@@ -85,38 +84,67 @@ def check_half(client: ModelClient, half: Half, view: View) -> None:
     extra = {name for name in half.live.keys() - expected.keys() - half.strays if half.wants(name)}
     if half.type_url == C:
         extra -= pinned(client, view)
-    if half.type_url not in WILDCARD and any(refuses(r) for kind in (C, L) for r in view.resources(kind)):
-        # Removals wait for what may refer to them, and something there is refused.
+    if any(unsettled(client, kind, view) for kind in REMOVED_AFTER.get(half.type_url, ())):
+        # Removals wait for what may refer to them, and something there is refused, held back or pinned.
         return
-    if refused and half.type_url not in EACH_ALONE:
-        # What a refused response would have taken away is taken with the next one.
-        return
+    page = client.network.ledger.pages[half.type_url]
+    # What a refused response would have taken away is taken with the next one.
+    refused_ends = page.ended if client.delta else page.doubted.keys()
+    extra -= half.live.keys() if page.unsure and half.type_url not in EACH_ALONE else refused_ends
     assert not extra, f"{extra} should be gone"
     if client.delta:
-        if refused:
-            # Removals of a response that was refused ride on the next one.
-            return
-        known = {name for name in half.known if half.wants(name)}
+        known = {name for name in half.known if half.wants(name)} - page.ended
         extra = known - expected.keys() - (pinned(client, view) if half.type_url == C else set())
         assert not extra, f"{extra} should be forgotten"
 
 
+def part(client: ModelClient, half: Half, view: View) -> bool:
+    """Whether a set that is refused as a whole, without a name, can be tried in parts: of a full set, nothing can be
+    left out that was asked for by name or may be in use since another stream."""
+    page = client.network.ledger.pages.get(half.type_url)
+    if client.outspoken or page is None or not page.full or (page.wildcard and not page.unsure):
+        return True
+    there = {r.name: r.version for r in view.resources(half.type_url) if half.wants(r.name)}
+    return all(name in page.known for name, version in there.items() if page.known.get(name) != version)
+
+
 def stuck_clusters(client: ModelClient, view: View) -> set[str]:
-    return {r.name for r in view.resources(C) if refuses(r)}
+    """Clusters that are refused, or cannot be parted from those."""
+    refused = {r.name for r in view.resources(C) if refuses(r)}
+    whole = refused and not part(client, client.halves[C], view)
+    return set(NAMES[C]) if whole else refused
 
 
 def pinned(client: ModelClient, view: View) -> set[str]:
     """Clusters that must stay because something in use refers to them, or because the server can't know."""
     found: set[str] = set()
     for type_url in REFERRERS:
-        half = client.halves[type_url]
+        half, page = client.halves[type_url], client.network.ledger.pages.get(type_url)
         for name, resource in half.live.items():
             if half.wants(name):
                 found |= set(resource.needs)
-        refused = any(refuses(r) and half.wants(r.name) for r in view.resources(type_url))
-        if refused:
-            return {"c1", "c2", "c3"}
+        if page is None:
+            continue
+        for name in unsettled(client, type_url, view):
+            if name in page.strange or (not client.delta and name not in page.known):
+                return set(NAMES[C])
+            for version in (page.known.get(name), page.blamed.get(name)):
+                found |= client.network.ledger.needs.get(version or "", set())
+        for version in set[str]().union(*page.doubted.values()):
+            found |= client.network.ledger.needs[version]
     return found
+
+
+def unsettled(client: ModelClient, type_url: str, view: View) -> set[str]:
+    """Names of which the client does not hold, as the server knows, just what there is."""
+    half, page = client.halves[type_url], client.network.ledger.pages.get(type_url)
+    if page is None:
+        return set()
+    there = {r.name: r.version for r in view.resources(type_url) if half.wants(r.name)}
+    names = there.keys() | page.known.keys() | page.doubted.keys()
+    # What was refused and is gone is taken back when nothing leads to it any more.
+    leaving = {name for name in page.may if half.wants(name)} - there.keys() if client.delta else set[str]()
+    return leaving | {n for n in names if page.known.get(n) != there.get(n) or n in page.doubted}
 
 
 def check_silence(client: ModelClient, view: View) -> None:

@@ -34,13 +34,13 @@ class Wire:
         self.stream.on_view(view)
         self.awake = True
 
-    def reach(self, now: float) -> str:
-        """The server takes the next request; returns its type."""
+    def reach(self, now: float) -> Request:
+        """The server takes the next request, and returns it."""
         request = self.up.popleft()
         self._ledger.request(request)
         self.stream.on_request(request, now)
         self.awake = True
-        return request.type_url
+        return request
 
     def poll(self, now: float) -> None:
         """As the server's loop does it: when something happened to the stream, or its deadline came."""
@@ -74,10 +74,14 @@ class Network:
         if restarted:
             self._company, self._estates = Company(), Estates()
             self._ghosts.clear()
+            self.ledger.ghosts.clear()
         shared = None if self._per_type else self._wire(view)
+        self.ledger.late.difference_update(types)
         for type_url in types:
             self.wires[type_url] = shared or self._wire(view)
-            self.ledger.pages.pop(type_url, None)
+            page = self.ledger.pages.pop(type_url, None)
+            if page is not None and not restarted:
+                self.ledger.ghosts.append(page)
         return types
 
     def _wire(self, view: View | None) -> Wire:
@@ -97,6 +101,7 @@ class Network:
             self._estates.leave(NODE, estate)
             self.ledger.inherit(estate)
         self._ghosts.clear()
+        self.ledger.ghosts.clear()
 
     def all(self) -> list[Wire]:
         return list({id(wire): wire for wire in self.wires.values()}.values())
