@@ -83,7 +83,7 @@ class DeltaChannel(Channel):
         removed: set[str] = set()
         work, self.dirty = self.dirty, set()
         for name in work:
-            resource = view.get(self.type_url, name) if self.subscription.wants(name) else None
+            resource = self.find(view, name)
             if resource is not None:
                 self.leaving.pop(name, None)
                 if sent and self.type_url in ALONE:
@@ -115,13 +115,15 @@ class DeltaChannel(Channel):
                 continue
             if resource is not None and resource.version == version:
                 self.held[name] = resource
+                if self.find(view, name) is None:
+                    self.dirty.add(name)
             else:
                 self.held[name] = Resource(self.type_url, name, version, b"")
                 self.strange.add(name)
                 self.dirty.add(name)
         self._initial = {}
         for name in self._inherited - self.held.keys():
-            if view.get(self.type_url, name) is None:
+            if self.find(view, name) is None:
                 self.leaving.setdefault(name, None)
         self._inherited = frozenset()
         if self.subscription.wildcard:
@@ -130,6 +132,7 @@ class DeltaChannel(Channel):
                 for resource in view.resources(self.type_url)
                 if self.held.get(resource.name) is not resource
             )
+            self.dirty.update(self.following)
 
     def accept(self, flight: Flight) -> None:
         """The client holds what was sent, as far as it still asks for it, and no longer what was removed."""
