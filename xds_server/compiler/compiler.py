@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from threading import Lock
 
-from xds_server.graph import Graph
+from xds_server.graph import Graph, find_delivery
 from xds_server.snapshot import Catalogue, Dialect, Layers
 
 from .nodes import compile_identities, compile_nodes
 from .rendition import Rendition
 from .secret import compile_system_roots
-from .target import NEWEST, Target, find_target
+from .target import NEWEST, OnDemand, Target, find_target
 from .variation import Variation
 
 
@@ -24,6 +24,7 @@ class Compiler:
         self._generation = 0
         self._plain = Rendition(compile_system_roots(system_roots))
         self._variations: dict[Target, Variation] = {}
+        self._deliveries: dict[str, OnDemand | None] = {}
         self._lock = Lock()
 
     def compile(self, graph: Graph) -> Catalogue:
@@ -34,10 +35,12 @@ class Compiler:
         """
         self._generation += 1
         plain = self._plain.compile(graph)
+        # Of a gateway that is gone the Envoys keep the listeners, which go with one delivery and not with the other.
+        self._deliveries = deliveries = {**self._deliveries, **_deliver(graph)}
         spoken: dict[Target, Layers] = {}
 
-        def speak(dialect: Dialect) -> Layers | None:
-            target = find_target(dialect)
+        def speak(gateway: str, dialect: Dialect) -> Layers | None:
+            target = find_target(dialect, deliveries.get(gateway))
             if target == NEWEST:
                 return None
             if target not in spoken:
@@ -58,3 +61,13 @@ class Compiler:
     def _vary(self, target: Target) -> Variation:
         with self._lock:  # an older catalogue may be asked while a newer one is
             return self._variations.setdefault(target, Variation(target))
+
+
+def _deliver(graph: Graph) -> dict[str, OnDemand | None]:
+    """By gateway, how its models are fetched on demand; ``None``: they are not."""
+    return {
+        name: OnDemand(edge.gateway.spec.timeouts.total)
+        if find_delivery(graph, edge) == "on-demand"
+        else None
+        for name, edge in graph.edges.items()
+    }

@@ -13,11 +13,21 @@ from .release import Feature, find_lacking
 from .source import source, typed_source
 
 
+class OnDemand(NamedTuple):
+    """How models are fetched with their first request."""
+
+    total: float
+    """Seconds for the whole of a request, which each route says: the connection manager's own limit is the time that a
+    route may take to come."""
+
+
 class Target(NamedTuple):
     """Clients that are sent the same bytes for the same policies."""
 
     transport: Transport = "ads"
     lacking: frozenset[Feature] = frozenset()
+    on_demand: OnDemand | None = None
+    """`None`: all models are there from the start."""
 
     @property
     def source(self) -> Message:
@@ -34,6 +44,11 @@ NEWEST = Target()
 """The newest Envoy over ADS, and whoever does not say otherwise."""
 
 
-def find_target(dialect: Dialect) -> Target:
-    """What a client of this dialect is sent. Dialects that differ in nothing share it."""
-    return Target(dialect.transport, find_lacking(dialect.release))
+def find_target(dialect: Dialect, on_demand: OnDemand | None) -> Target:
+    """What a client of this dialect is sent, whose gateway has models fetched on demand, or not (`None`).
+
+    Dialects that differ in nothing share it. Only the incremental variant over ADS can fetch on demand.
+    """
+    return Target(
+        dialect.transport, find_lacking(dialect.release), on_demand if dialect.incremental else None
+    )

@@ -20,6 +20,7 @@ from .key_cluster import compile_key_cluster
 from .listener import compile_listener
 from .membership import compile_membership
 from .names import EXTENSION_CONFIG, MEMBERSHIP
+from .on_demand import OnDemandModels
 from .release import Feature
 from .target import NEWEST, Target
 
@@ -34,6 +35,7 @@ class Variation:
         self._fetches_otherwise = target.transport != NEWEST.transport
         self._clusters = EndpointIndex()
         self._regions = RegionIndex()
+        self._models = OnDemandModels(target) if target.on_demand is not None else None
         self._membership: tuple[Resource, Resource] | None = None
         self._gateways: dict[str, tuple[Edge, Layer]] = {}
         self._lock = Lock()
@@ -53,7 +55,7 @@ class Variation:
             )
 
     def _compile_shared(self, graph: Graph, plain: Layer) -> Layer:
-        mixed = dict(plain)
+        mixed = dict(plain if self._models is None else self._models.compile(graph, plain))
         if self._fetches_otherwise:
             clusters = self._clusters.update(graph.endpoints, self._compile_clusters)
             keys = layer(_share(self._compile_key_clusters(graph.authorities.values()), plain))
@@ -71,6 +73,8 @@ class Variation:
 
     def _compile_region(self, graph: Graph, plain: Layers, region: str) -> Layer:
         theirs = plain.region(region)
+        if self._models is not None:
+            return self._models.compile_region(graph, theirs, region)
         if not self._fetches_otherwise:
             return theirs
 
