@@ -10,7 +10,7 @@ from xds_server.snapshot import Catalogue, Dialect, Layers
 from .nodes import compile_identities, compile_nodes
 from .rendition import Rendition
 from .secret import compile_system_roots
-from .target import NEWEST, OnDemand, Target, find_target
+from .target import NEWEST, Fetching, Target, find_target
 from .variation import Variation
 
 
@@ -24,7 +24,7 @@ class Compiler:
         self._generation = 0
         self._plain = Rendition(compile_system_roots(system_roots))
         self._variations: dict[Target, Variation] = {}
-        self._deliveries: dict[str, OnDemand | None] = {}
+        self._fetching: dict[str, Fetching] = {}
         self._lock = Lock()
 
     def compile(self, graph: Graph) -> Catalogue:
@@ -35,12 +35,12 @@ class Compiler:
         """
         self._generation += 1
         plain = self._plain.compile(graph)
-        # Of a gateway that is gone the Envoys keep the listeners, which go with one delivery and not with the other.
-        self._deliveries = deliveries = {**self._deliveries, **_deliver(graph)}
+        # Of a gateway that is gone the Envoys keep the listeners, and want the routes that go with them.
+        self._fetching = fetching = {**self._fetching, **_list_fetching(graph)}
         spoken: dict[Target, Layers] = {}
 
         def speak(gateway: str, dialect: Dialect) -> Layers | None:
-            target = find_target(dialect, deliveries.get(gateway))
+            target = find_target(dialect, fetching.get(gateway))
             if target == NEWEST:
                 return None
             if target not in spoken:
@@ -63,11 +63,10 @@ class Compiler:
             return self._variations.setdefault(target, Variation(target))
 
 
-def _deliver(graph: Graph) -> dict[str, OnDemand | None]:
-    """By gateway, how its models are fetched on demand; ``None``: they are not."""
+def _list_fetching(graph: Graph) -> dict[str, Fetching]:
+    """By gateway, how models come to its Envoys, where these can fetch them; none for clients without Envoy."""
     return {
-        name: OnDemand(edge.gateway.spec.timeouts.total)
-        if find_delivery(graph, edge) == "on-demand"
-        else None
+        name: Fetching(edge.gateway.spec.timeouts.total, find_delivery(graph, edge) == "on-demand")
         for name, edge in graph.edges.items()
+        if edge.gateway.spec.proxyless is None
     }

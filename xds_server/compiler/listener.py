@@ -149,10 +149,10 @@ def _connection_manager(edge: Edge, listener: ListenerSpec, target: Target) -> H
 
 
 def _stream_limit(edge: Edge, target: Target) -> timedelta:
-    # Where routes come with the first request, each brings the limit of the whole itself; this one holds until then, as
-    # without a control plane Envoy would wait for ever.
+    # Where routes may come with the first request, each brings the limit of the whole itself. This one holds until
+    # then: without a control plane Envoy would wait for ever.
     timeouts = edge.gateway.spec.timeouts
-    return _seconds(timeouts.total if target.on_demand is None else timeouts.cold_start)
+    return _seconds(timeouts.total if target.fetching is None else timeouts.cold_start)
 
 
 def _filters(edge: Edge, listener: ListenerSpec, target: Target) -> list[HttpFilter]:
@@ -165,7 +165,7 @@ def _filters(edge: Edge, listener: ListenerSpec, target: Target) -> list[HttpFil
         _discovered(MEMBERSHIP, _RBAC, target),
         _filter(REQUEST, compile_request_guard(edge, listener, target)),
         # Whoever gets here may know whether the model exists, and may have it fetched.
-        *([_filter(ON_DEMAND, OnDemand())] if target.on_demand is not None else []),
+        *([_filter(ON_DEMAND, OnDemand())] if target.fetching is not None else []),
         # Empty: every endpoint's routes bring its own rules, and without a route there is nothing to reach.
         _filter(ACCESS, Rbac()),
         _filter(INTERNAL_HEADERS, internal_mutation()),

@@ -160,6 +160,14 @@ _REPLIES = (
         504,
         retryable=True,
     ),
+    # The limit of the whole sets no flag.
+    _Reply(
+        "response.code_details == 'max_duration_timeout'",
+        "UPSTREAM_TIMEOUT",
+        "The model did not answer in time.",
+        504,
+        retryable=True,
+    ),
     _Reply(
         ("UC", "UR", "UPE"),
         "UPSTREAM_RESET",
@@ -205,7 +213,7 @@ _COLD = _Reply(
 
 def compile_local_reply(target: Target) -> LocalReplyConfig:
     """The connection manager's mapping from what Envoy refuses to the answer that a client can act on."""
-    replies = _REPLIES if target.on_demand is None else (_COLD, *_REPLIES)
+    replies = _REPLIES if target.fetching is None else (_COLD, *_REPLIES)
     return LocalReplyConfig(mappers=[_map(reply) for reply in replies])
 
 

@@ -151,9 +151,9 @@ def _forward(endpoint: Endpoint, deployment: Deployment, target: Target) -> dict
     headers = [set_header(ENVIRONMENT_HEADER, deployment.environment)]
     # No total timeout: answers stream. The connection manager bounds silence and the whole stream.
     action: dict[str, Any] = {"prefix_rewrite": "/", "timeout": {}, "auto_host_rewrite": {"value": True}}
-    if target.on_demand is not None:
+    if target.fetching is not None:
         # The connection manager's is what a cold request may wait for its route. With the route, this one takes over.
-        total = timedelta(seconds=target.on_demand.total)
+        total = timedelta(seconds=target.fetching.total)
         action["max_stream_duration"] = {"max_stream_duration": total}
     split = deployment.split
     if len(split) == 1:

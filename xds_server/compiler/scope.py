@@ -16,7 +16,7 @@ def compile_scope(endpoint: Endpoint, target: Target) -> Resource:
 
     Where models are fetched on demand, Envoy asks for the routes with the first request, but for those of warm ones.
     """
-    on_demand = {"on_demand": True} if target.on_demand is not None and not endpoint.warm else {}
+    on_demand = {"on_demand": True} if target.on_demand and not endpoint.warm else {}
     message = message_class(SCOPED_ROUTE_CONFIGURATION)(
         name=endpoint.path,
         route_configuration_name=endpoint.path,

@@ -15,12 +15,12 @@ from xds_server.wire import type_url
 
 from .cluster import compile_cluster, compile_dns_cluster, needs_dns
 from .encode import encode_extension
+from .fetched import FetchedModels
 from .index import EndpointIndex, RegionIndex, merge
 from .key_cluster import compile_key_cluster
 from .listener import compile_listener
 from .membership import compile_membership
 from .names import EXTENSION_CONFIG, MEMBERSHIP
-from .on_demand import OnDemandModels
 from .release import Feature
 from .target import NEWEST, Target
 
@@ -35,7 +35,7 @@ class Variation:
         self._fetches_otherwise = target.transport != NEWEST.transport
         self._clusters = EndpointIndex()
         self._regions = RegionIndex()
-        self._models = OnDemandModels(target) if target.on_demand is not None else None
+        self._models = FetchedModels(target) if target.fetching is not None else None
         self._membership: tuple[Resource, Resource] | None = None
         self._gateways: dict[str, tuple[Edge, Layer]] = {}
         self._lock = Lock()
