@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from hashlib import sha256
+from select import select
 
 import pytest
 
@@ -369,17 +370,57 @@ def test_a_control_plane_that_comes_back_with_changes_is_followed(cold: Cold) ->
 
 
 def test_a_delivery_that_changes_meets_no_error(cold: Cold) -> None:
+    """Neither on connections from before, nor for answers that are slow while it changes; no listener is touched."""
     fleet = (cold.folder / "fleet.yaml").read_text()
-    cold.write("through", "one")
-    cold.write("untouched", "two")
     eager = fleet.replace("delivery: on-demand", "delivery: eager")
     assert eager != fleet
-    with _traffic(cold, "through") as (bad, advance):
+    cold.write("through", "one")
+    cold.write("untouched", "two")
+    headers = bearer(cold.token)
+    slow = write_request("/acme/models/through/silence", headers=headers)
+    before = cold.envoy.stats("listener_manager.listener_(added|modified|in_place)")
+    with _traffic(cold, "through") as (bad, advance), ExitStack() as open_:
+        waiting = []
+        kept = open_.enter_context(Wire(cold.port))
         for text, there in ((eager, True), (fleet, False)):
             advance()
-            cold.save(partial(put, cold.folder / "fleet.yaml", text))
-            wait_until(cold.serving.calm, "nothing waits to be taken away")
+            with _every(0.01, lambda: waiting.append(_send(open_, cold.port, slow))):
+                cold.save(partial(put, cold.folder / "fleet.yaml", text))
+                wait_until(cold.serving.calm, "nothing waits to be taken away")
             advance()
             assert ("acme/models/untouched/production/two" in cold.clusters()) is there
+            assert kept.ask("/acme/models/untouched", headers=headers).status == 200
+            wait_until(
+                lambda: cold.upstreams["one"].busy >= len(waiting), "all slow requests are with the model"
+            )
+        assert [wire for wire in waiting if _was_answered(wire)] == []
     assert bad == []
-    assert cold.served("untouched") == "two"
+    assert cold.envoy.stats("listener_manager.listener_(added|modified|in_place)") == before
+
+
+def _send(open_: ExitStack, port: int, request: bytes) -> Wire:
+    wire = open_.enter_context(Wire(port))
+    wire.send(request)
+    return wire
+
+
+def _was_answered(wire: Wire) -> bool:
+    return bool(select([wire.socket], [], [], 0)[0])
+
+
+@contextmanager
+def _every(seconds: float, act: Callable[[], object]) -> Iterator[None]:
+    """Do something again and again meanwhile."""
+    ended = threading.Event()
+
+    def repeat() -> None:
+        while not ended.wait(seconds):
+            act()
+
+    thread = threading.Thread(target=repeat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
