@@ -95,17 +95,8 @@ def run_cold(root: Path, **spec: Any) -> Iterator[Cold]:
         upstreams = running.enter_context(Upstreams())
         for name in ("one", "two", "three"):
             upstreams.serve(name)
-        write(
-            folder,
-            "beta/llama.yaml",
-            [
-                workload(
-                    "llama",
-                    "beta",
-                    {"production": [revision("v1", backend(PARIS, upstreams["one"].address))]},
-                )
-            ],
-        )
+        foreign = revision("v1", backend(PARIS, upstreams["one"].address))
+        write(folder, "beta/llama.yaml", [workload("llama", "beta", {"production": [foreign]})])
         serving = running.enter_context(Serving(folder, root / "serve.log"))
         envoy = running.enter_context(make_member(root, NODE, PARIS, serving.xds_port, "delta"))
         envoy.wait_ready()
@@ -113,4 +104,5 @@ def run_cold(root: Path, **spec: Any) -> Iterator[Cold]:
         made = Cold(folder, serving, envoy, port, upstreams, issuer, token)
         made.settle()
         yield made
-        assert envoy.stalls() == {}
+        # What nobody could answer for 15 s counts as one; the tests call it unused, and start the control plane again.
+        assert {name for name in envoy.stalls() if "/unused" not in name} == set()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from hashlib import sha256
+from pathlib import Path
 from select import select
 
 import pytest
@@ -424,3 +426,26 @@ def _every(seconds: float, act: Callable[[], object]) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
+
+
+def test_a_model_that_takes_too_long_is_told_from_a_control_plane_that_does(
+    tmp_path: Path,
+) -> None:
+    """Both run into a limit of the whole stream: before the route is known, and after."""
+    with run_cold(tmp_path, timeouts={"coldStart": "500ms", "total": "2s"}) as cold:
+        cold.write("silent", "one")
+        started = time.monotonic()
+        for _ in ("first", "second"):
+            answer = ask(cold.port, "/acme/models/silent/silence", "POST", bearer(cold.token), b"{}")
+            assert (answer.status, answer.code) == (504, "UPSTREAM_TIMEOUT")
+        assert time.monotonic() - started > 3
+        with Wire(cold.port) as wire:
+            headers = [*bearer(cold.token), ("Content-Length", "9")]
+            wire.send(write_request("/acme/models/silent", "PUT", headers, b"part"))
+            assert wire.read().code == "REQUEST_TIMEOUT"
+        cold.write("unused", "one")
+        cold.serving.kill()
+        assert _is_unavailable(cold.ask("unused"))
+        cold.serving.start()
+        cold.settle()
+        assert cold.served("unused") == "one"

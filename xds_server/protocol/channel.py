@@ -78,8 +78,9 @@ class Channel(Record, ABC):
 
     def note_reserve(self, names: frozenset[str]) -> None:
         """Take notice that these names changed in the reserve, or went there or came from there."""
-        for mine in (self.subscription.names, self.following, self.held):
-            self.dirty.update(name for name in mine if name in names)
+        self.dirty |= self.subscription.names & names
+        self.dirty |= self.following.among(names)
+        self.dirty |= self.held.keys() & names
 
     def find(self, view: View, name: str) -> Resource | None:
         """Look up what the client is to have under a name: `None` if there is nothing, or nothing for it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 
 
 class Following:
@@ -22,6 +22,10 @@ class Following:
 
     def __len__(self) -> int:
         return len(self._routes)
+
+    def among(self, clusters: Set[str]) -> Set[str]:
+        """Return those of these clusters that are followed."""
+        return self._routes.keys() & clusters
 
     def clear(self) -> None:
         """Forget all."""

@@ -46,8 +46,7 @@ class DeltaStream(Stream[DeltaChannel]):
         if before is None or before.has_reserve is not view.has_reserve:
             self._follow_all()
         elif change is not None and ROUTE in self.channels:
-            changed = change.names(ROUTE)
-            self._follow({name for name in self.channels[ROUTE].subscription.names if name in changed})
+            self._follow(self.channels[ROUTE].subscription.names & change.names(ROUTE))
 
     def _follow_all(self) -> None:
         clusters, routes = self.channels.get(CLUSTER), self.channels.get(ROUTE)
