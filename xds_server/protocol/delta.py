@@ -132,7 +132,6 @@ class DeltaChannel(Channel):
                 for resource in view.resources(self.type_url)
                 if self.held.get(resource.name) is not resource
             )
-            self.dirty.update(self.following)
 
     def accept(self, flight: Flight) -> None:
         """The client holds what was sent, as far as it still asks for it, and no longer what was removed."""
