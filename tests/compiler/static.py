@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from xds_server.compiler import show
-from xds_server.snapshot import View
+from xds_server.snapshot import View, reserve
 
 _PREFIX = "type.googleapis.com/"
 _LISTENER = f"{_PREFIX}envoy.config.listener.v3.Listener"
@@ -36,7 +36,8 @@ def make_static(view: View) -> dict[str, Any]:
                     _place_routes(view, show(each)) for each in view.resources(_SCOPE)
                 ]
             }
-    clusters = [_place_endpoints(view, show(each)) for each in view.resources(_CLUSTER)]
+    all_clusters = (*view.resources(_CLUSTER), *view.resources(reserve(_CLUSTER)))
+    clusters = [_place_endpoints(view, show(each)) for each in all_clusters]
     secrets = [show(each) for each in view.resources(_SECRET)]
     bootstrap = {"static_resources": {"listeners": listeners, "clusters": clusters, "secrets": secrets}}
     _drop_sources(bootstrap)

@@ -11,11 +11,12 @@ from tests.golden.files import CASES, list_cases
 from tests.golden.folder import build
 from xds_server.compiler import show
 from xds_server.compiler.route import compile_routes
+from xds_server.compiler.target import NEWEST
 from xds_server.graph import Endpoint
 
 
 def _told(endpoint: Endpoint) -> tuple[str, tuple[str, ...]]:
-    resource = compile_routes(endpoint)
+    resource = compile_routes(endpoint, NEWEST)
     return json.dumps(show(resource)), resource.needs
 
 

@@ -15,8 +15,8 @@ import yaml
 
 from tests.golden.folder import build, compile_graph, list_regions
 from xds_server.compiler import show
-from xds_server.graph import Graph
-from xds_server.snapshot import Audience, Layer
+from xds_server.graph import Graph, find_delivery
+from xds_server.snapshot import Audience, Catalogue, Dialect, Layer, is_reserve, type_of
 
 CASES = Path(__file__).parent
 DIAGNOSTICS = "diagnostics.txt"
@@ -72,11 +72,26 @@ def _show_graph(graph: Graph) -> Iterator[tuple[str, Plain]]:
             if edge.gateway.spec.proxyless is not None and view is not None:
                 yield from _show_layer(view.layers[2], f".{name}.{region}")
 
+            if find_delivery(graph, edge) == "on-demand":
+                yield from _show_on_demand(catalogue, name, region)
+
+
+def _show_on_demand(catalogue: Catalogue, gateway: str, region: str) -> Iterator[tuple[str, Plain]]:
+    """What is different for Envoys that fetch models with their first request."""
+    here = catalogue.view(Audience(gateway, region, Dialect(incremental=True)))
+    plain = catalogue.view(Audience(gateway, region))
+    assert here is not None
+    assert plain is not None
+    for layer, others, suffix in zip(here.layers, plain.layers, ("", "", f".{region}"), strict=True):
+        own = {key: names for key, names in layer.items() if names and others.get(key) != names}
+        yield from _show_layer(own, f".{gateway}{suffix}.on-demand")
+
 
 def _show_layer(layer: Layer, suffix: str) -> Iterator[tuple[str, Plain]]:
-    for type_url, resources in layer.items():
-        kind = _KINDS[type_url.rpartition(".")[2]]
-        yield f"{kind}{suffix}.yaml", [show(resources[name]) for name in sorted(resources)]
+    for key, resources in layer.items():
+        kind = _KINDS[type_of(key).rpartition(".")[2]]
+        reserve = "-in-reserve" if is_reserve(key) else ""
+        yield f"{kind}{reserve}{suffix}.yaml", [show(resources[name]) for name in sorted(resources)]
 
 
 def _abridge(name: str, plain: Plain) -> str:

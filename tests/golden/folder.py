@@ -11,7 +11,7 @@ from pathlib import Path
 from xds_server.compiler import Compiler
 from xds_server.graph import Builder, Built, Graph
 from xds_server.policy import DEVELOPMENT_JWKS, load
-from xds_server.snapshot import Audience, Catalogue, View
+from xds_server.snapshot import Audience, Catalogue, Dialect, View
 
 _POLICIES = frozenset({".yaml", ".yml"})
 # A public CA and a public key, as real as Envoy wants them.
@@ -61,13 +61,19 @@ def list_regions(graph: Graph) -> list[str]:
 
 @cache
 def list_views(folder: Path) -> dict[Audience, View]:
-    """What each gateway's Envoys see, in each region where some backend stands (`nowhere` if there is none).
+    """What each gateway's Envoys see, in each region where some backend stands (`nowhere` if there is none), in state
+    of the world and incrementally.
 
     Gateways of clients without Envoy are left out.
     """
     graph = build(folder).graph
     catalogue = compile_graph(graph)
     envoys = [name for name, edge in graph.edges.items() if edge.gateway.spec.proxyless is None]
-    audiences = [Audience(name, each) for name in envoys for each in list_regions(graph) or ["nowhere"]]
+    audiences = [
+        Audience(name, each, Dialect(incremental=incremental))
+        for name in envoys
+        for each in list_regions(graph) or ["nowhere"]
+        for incremental in (False, True)
+    ]
     views = {audience: catalogue.view(audience) for audience in audiences}
     return {audience: view for audience, view in views.items() if view is not None}

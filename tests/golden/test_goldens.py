@@ -76,7 +76,7 @@ def test_O2_M17_envoy_takes_what_an_example_gives(folder: Path, tmp_path: Path) 
 
 def _validate(folder: Path, directory: Path) -> None:
     for audience, view in list_views(folder).items():
-        bootstrap = directory / f"{audience.gateway}.{audience.region}.json"
+        bootstrap = directory / f"{audience.gateway}.{audience.region}.{audience.dialect.incremental}.json"
         bootstrap.write_text(json.dumps(make_static(view)))
         command = (find(), "--mode", "validate", "--log-level", "error", "-c", bootstrap)
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

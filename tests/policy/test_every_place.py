@@ -65,9 +65,9 @@ _SPECS: list[tuple[str, dict[str, Any]]] = [
             "listeners": [{"name": "a", "address": "127.0.0.1", "port": 1, "hostnames": ["a.b"]}],
             "paths": {"style": "path", "encodedSlashes": "keep"},
             "workspaceHeaders": ["x-a"],
-            "delivery": "eager",
+            "delivery": "on-demand",
             "limits": {"connections": 1, "requestHeadersKiB": 1, "concurrentStreams": 1},
-            "timeouts": {"headers": "1s", "idle": "1s", "total": "1s", "drain": "1s"},
+            "timeouts": {"headers": "1s", "idle": "1s", "total": "1s", "drain": "1s", "coldStart": "1s"},
         },
     ),
     (

@@ -12,7 +12,7 @@ from tests.golden.files import CASES, list_cases
 from tests.golden.folder import build, list_views
 from tests.xds.exchange import C, E, L, P, R, S, X
 from xds_server.compiler import show
-from xds_server.snapshot import View
+from xds_server.snapshot import Resource, View, reserve
 
 _POLICIES = Path(__file__).parents[2] / "policies"
 _FOLDERS = [
@@ -26,6 +26,11 @@ def views(folder: Path) -> list[View]:
     found = list(list_views(folder).values())
     assert found
     return found
+
+
+def everything(view: View, type_url: str) -> list[Resource]:
+    """All there is of a type, in reserve or not."""
+    return [*view.resources(type_url), *view.resources(reserve(type_url))]
 
 
 def walk(value: Any, *keys: str) -> Iterator[Any]:
@@ -52,17 +57,17 @@ def clusters_of(shown: dict[str, Any]) -> set[str]:
 def test_G5_F7_M15_a_resource_is_named_as_its_message_and_no_name_is_there_twice(folder: Path) -> None:
     for view in views(folder):
         for type_url in view.types():
-            names = list(view.names(type_url))
+            names = [each.name for each in everything(view, type_url)]
             assert len(names) == len(set(names))
         for type_url, key in ((C, "name"), (E, "cluster_name"), (L, "name"), (P, "name"), (R, "name")):
-            for resource in view.resources(type_url):
+            for resource in everything(view, type_url):
                 assert show(resource)[key] == resource.name
 
 
 @VIEWS
 def test_I9_O1_every_cluster_referred_to_exists_and_is_waited_for(folder: Path) -> None:
     for view in views(folder):
-        known = set(view.names(C))
+        known = {each.name for each in everything(view, C)}
         for type_url in (L, R, X):
             for resource in view.resources(type_url):
                 assert clusters_of(show(resource)) <= known
@@ -77,7 +82,7 @@ def test_I9_O1_every_cluster_referred_to_exists_and_is_waited_for(folder: Path) 
 @VIEWS
 def test_G13_every_cluster_of_endpoints_has_its_assignment_though_it_be_empty(folder: Path) -> None:
     for view in views(folder):
-        wanted = {each.name for each in view.resources(C) if show(each).get("type") == "EDS"}
+        wanted = {each.name for each in everything(view, C) if show(each).get("type") == "EDS"}
         assert wanted == set(view.names(E))
 
 
@@ -97,7 +102,7 @@ def test_J6_every_secret_referred_to_exists(folder: Path) -> None:
         wanted = {
             each["name"]
             for type_url in (C, L)
-            for resource in view.resources(type_url)
+            for resource in everything(view, type_url)
             for key in ("tls_certificate_sds_secret_configs", "validation_context_sds_secret_config")
             for found in walk(show(resource), key)
             for each in (found if isinstance(found, list) else [found])
@@ -128,7 +133,7 @@ SOURCES = ("config_source", "eds_config", "rds_config_source", "scoped_rds_confi
 def test_A6_J8_every_source_is_of_version_3_and_waits_as_long_as_envoy_does(folder: Path) -> None:
     """Without a time of its own a source waits 15 s: long enough for any answer, and never for ever."""
     for view in views(folder):
-        shown = [show(resource) for type_url in view.types() for resource in view.resources(type_url)]
+        shown = [show(resource) for type_url in view.types() for resource in everything(view, type_url)]
         sources = list(walk(shown, *SOURCES))
         assert sources
         assert [each for each in sources if each != {"ads": {}, "resource_api_version": "V3"}] == []

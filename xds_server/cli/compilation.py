@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from xds_server.cli.document import Format, put_document
+from xds_server.cli.member import Variant
 from xds_server.cli.outcome import CommandError
 from xds_server.cli.validation import GatewayChoice, PolicyPath
 
@@ -39,16 +40,20 @@ def compile_(
         typer.Option("--type", "-t", help=f"Only one type: {', '.join(SHORT)}, or a type's full name."),
     ] = None,
     gateway: GatewayChoice = None,
+    variant: Annotated[
+        Variant, typer.Option("--variant", help="The xDS dialect they speak.")
+    ] = Variant.DELTA,
     output: Annotated[Format, typer.Option("--output", "-o", help="The format of the data.")] = Format.YAML,
 ) -> None:
     """Print the Envoy resources that the policies become, as a list of type, name, version, origin and
     resource.
 
-    Private keys are left out. Nothing is printed if the policies have errors.
+    What an Envoy fetches with the first request for a model is among them. Private keys are left out. Nothing is
+    printed if the policies have errors.
     """
     from xds_server.cli.policies import choose_gateway, choose_region, compile_catalogue, read
     from xds_server.compiler import show
-    from xds_server.snapshot import Audience
+    from xds_server.snapshot import Audience, Dialect, reserve
 
     wanted = None if type_ is None else PREFIX + SHORT.get(type_.lower(), type_.removeprefix(PREFIX))
     if type_ is not None and wanted not in {PREFIX + name for name in SHORT.values()}:
@@ -56,7 +61,8 @@ def compile_(
             f"{type_!r} is none of {', '.join(SHORT)} or their full names", param_hint="--type"
         )
     graph = read(path).graph
-    audience = Audience(choose_gateway(graph, gateway, envoys=False), choose_region(graph, region))
+    dialect = Dialect(incremental=variant is Variant.DELTA)
+    audience = Audience(choose_gateway(graph, gateway, envoys=False), choose_region(graph, region), dialect)
     view = compile_catalogue(graph).view(audience)
     if view is None:
         raise CommandError(f"nothing is compiled for the gateway {audience.gateway}")
@@ -64,7 +70,9 @@ def compile_(
         each
         for type_url in (PREFIX + name for name in SHORT.values())
         if wanted in (None, type_url)
-        for each in sorted(view.resources(type_url), key=lambda each: each.name)
+        for each in sorted(
+            (*view.resources(type_url), *view.resources(reserve(type_url))), key=lambda each: each.name
+        )
     ]
     put_document(
         [

@@ -61,17 +61,19 @@ def explain(
     """
     from xds_server.cli.policies import choose_gateway, read
     from xds_server.graph import explain as decide
+    from xds_server.graph import find_delivery
 
     parsed = None if claims is None else _claims(claims)
     graph = read(path).graph
-    paths = graph.edges[choose_gateway(graph, gateway)].gateway.spec.paths
+    edge = graph.edges[choose_gateway(graph, gateway)]
     decision = decide(
         graph,
         url,
         region=region,
         claims=parsed,
         method=method.upper(),
-        keep_escaped_slashes=paths.encoded_slashes == "keep",
+        keep_escaped_slashes=edge.gateway.spec.paths.encoded_slashes == "keep",
+        delivery=find_delivery(graph, edge),
     )
     if output is Format.TEXT:
         put("\n".join(_lines(decision)))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from threading import Lock
 
-from xds_server.graph import Graph
+from xds_server.graph import Graph, find_delivery
 from xds_server.snapshot import Catalogue, Dialect, Layers
 
 from .nodes import compile_identities, compile_nodes
 from .rendition import Rendition
 from .secret import compile_system_roots
-from .target import NEWEST, Target, find_target
+from .target import NEWEST, Fetching, Target, find_target
 from .variation import Variation
 
 
@@ -24,6 +24,7 @@ class Compiler:
         self._generation = 0
         self._plain = Rendition(compile_system_roots(system_roots))
         self._variations: dict[Target, Variation] = {}
+        self._fetching: dict[str, Fetching] = {}
         self._lock = Lock()
 
     def compile(self, graph: Graph) -> Catalogue:
@@ -34,10 +35,12 @@ class Compiler:
         """
         self._generation += 1
         plain = self._plain.compile(graph)
+        # Of a gateway that is gone the Envoys keep the listeners, and want the routes that go with them.
+        self._fetching = fetching = {**self._fetching, **_list_fetching(graph)}
         spoken: dict[Target, Layers] = {}
 
-        def speak(dialect: Dialect) -> Layers | None:
-            target = find_target(dialect)
+        def speak(gateway: str, dialect: Dialect) -> Layers | None:
+            target = find_target(dialect, fetching.get(gateway))
             if target == NEWEST:
                 return None
             if target not in spoken:
@@ -58,3 +61,12 @@ class Compiler:
     def _vary(self, target: Target) -> Variation:
         with self._lock:  # an older catalogue may be asked while a newer one is
             return self._variations.setdefault(target, Variation(target))
+
+
+def _list_fetching(graph: Graph) -> dict[str, Fetching]:
+    """By gateway, how models come to its Envoys, where these can fetch them; none for clients without Envoy."""
+    return {
+        name: Fetching(edge.gateway.spec.timeouts.total, find_delivery(graph, edge) == "on-demand")
+        for name, edge in graph.edges.items()
+        if edge.gateway.spec.proxyless is None
+    }

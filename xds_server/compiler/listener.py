@@ -1,8 +1,8 @@
 """Listeners: one per gateway listener, each a connection manager with the filters in their one right order.
 
-Path note → credentials → authentication → membership → request guard → access → router. What changes with issuers
-and workspaces comes over ECDS, so that a new issuer or key drains no listener. Nothing that protects by route may stand
-before the route is known.
+Path note → credentials → authentication → membership → request guard → (on demand) → access → router. What changes
+with issuers and workspaces comes over ECDS, so that a new issuer or key drains no listener. Nothing that protects by
+route may stand before the route is known: filters in front of the one that fetches it are not run again.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from envoy_data_plane.envoy.config.listener.v3 import (
     Listener,
     ListenerFilter,
 )
+from envoy_data_plane.envoy.extensions.filters.http.on_demand.v3 import OnDemand
 from envoy_data_plane.envoy.extensions.filters.http.rbac.v3 import Rbac
 from envoy_data_plane.envoy.extensions.filters.listener.tls_inspector.v3 import TlsInspector
 from envoy_data_plane.envoy.extensions.filters.network.connection_limit.v3 import ConnectionLimit
@@ -58,6 +59,7 @@ from .names import (
     CREDENTIALS,
     INTERNAL_HEADERS,
     MEMBERSHIP,
+    ON_DEMAND,
     PATH_NOTE,
     REQUEST,
     ROUTER,
@@ -116,7 +118,7 @@ def _connection_manager(edge: Edge, listener: ListenerSpec, target: Target) -> H
         codec_type=HttpConnectionManagerCodecType.AUTO,
         scoped_routes=scoped_routes(target),
         http_filters=_filters(edge, listener, target),
-        local_reply_config=compile_local_reply(),
+        local_reply_config=compile_local_reply(target),
         access_log=compile_access_log(),
         early_header_mutation_extensions=[early_mutation()],
         upgrade_configs=[HttpConnectionManagerUpgradeConfig(upgrade_type=UPGRADE)],
@@ -131,7 +133,7 @@ def _connection_manager(edge: Edge, listener: ListenerSpec, target: Target) -> H
         stream_idle_timeout=_seconds(spec.timeouts.idle),
         request_headers_timeout=_seconds(spec.timeouts.headers),
         drain_timeout=_seconds(spec.timeouts.drain),
-        common_http_protocol_options=HttpProtocolOptions(max_stream_duration=_seconds(spec.timeouts.total)),
+        common_http_protocol_options=HttpProtocolOptions(max_stream_duration=_stream_limit(edge, target)),
         # Envoy refuses an upgrade that it does not do before any filter, and only where there is a route: a stranger
         # would learn which models exist. Without the header it is a request like any other.
         http_protocol_options=Http1ProtocolOptions(ignore_http_11_upgrade=_all_but(UPGRADE)),
@@ -146,6 +148,13 @@ def _connection_manager(edge: Edge, listener: ListenerSpec, target: Target) -> H
     )
 
 
+def _stream_limit(edge: Edge, target: Target) -> timedelta:
+    # Where routes may come with the first request, each brings the limit of the whole itself. This one holds until
+    # then: without a control plane Envoy would wait for ever.
+    timeouts = edge.gateway.spec.timeouts
+    return _seconds(timeouts.total if target.fetching is None else timeouts.cold_start)
+
+
 def _filters(edge: Edge, listener: ListenerSpec, target: Target) -> list[HttpFilter]:
     lacks = Feature.CEL_STRINGS in target.lacking
     return [
@@ -155,6 +164,8 @@ def _filters(edge: Edge, listener: ListenerSpec, target: Target) -> list[HttpFil
         _discovered(AUTHENTICATION, _JWT, target),
         _discovered(MEMBERSHIP, _RBAC, target),
         _filter(REQUEST, compile_request_guard(edge, listener, target)),
+        # Whoever gets here may know whether the model exists, and may have it fetched.
+        *([_filter(ON_DEMAND, OnDemand())] if target.fetching is not None else []),
         # Empty: every endpoint's routes bring its own rules, and without a route there is nothing to reach.
         _filter(ACCESS, Rbac()),
         _filter(INTERNAL_HEADERS, internal_mutation()),

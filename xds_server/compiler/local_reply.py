@@ -23,8 +23,9 @@ from envoy_data_plane.google.protobuf import Any
 
 from .authentication import MALFORMED_CREDENTIALS, MANY_CREDENTIALS, NO_ISSUER
 from .encode import struct
-from .names import ERROR_HEADER
+from .names import ERROR_HEADER, PATH_HEADER
 from .request import AMBIGUOUS_ENVIRONMENT, DOT_SEGMENT, ENCODED_PARAMETER, OTHER_WORKSPACE, UNKNOWN_HOST
+from .target import Target
 
 _CONTENT_TYPE = "application/json; charset=utf-8"
 _RETRY_AFTER_SECONDS = "1"
@@ -159,6 +160,14 @@ _REPLIES = (
         504,
         retryable=True,
     ),
+    # The limit of the whole sets no flag.
+    _Reply(
+        "response.code_details == 'max_duration_timeout'",
+        "UPSTREAM_TIMEOUT",
+        "The model did not answer in time.",
+        504,
+        retryable=True,
+    ),
     _Reply(
         ("UC", "UR", "UPE"),
         "UPSTREAM_RESET",
@@ -191,9 +200,21 @@ _REPLIES = (
 )
 
 
-def compile_local_reply() -> LocalReplyConfig:
+# The header is taken out behind the filter that fetches routes: who still has it waited for one.
+_COLD = _Reply(
+    f"response.code_details == 'max_duration_timeout' && '{PATH_HEADER}' in request.headers",
+    "CONTROL_PLANE_UNAVAILABLE",
+    "The model's configuration is not here yet, and cannot be fetched right now.",
+    503,
+    retryable=True,
+    headers=(_AGAIN,),
+)
+
+
+def compile_local_reply(target: Target) -> LocalReplyConfig:
     """The connection manager's mapping from what Envoy refuses to the answer that a client can act on."""
-    return LocalReplyConfig(mappers=[_map(reply) for reply in _REPLIES])
+    replies = _REPLIES if target.fetching is None else (_COLD, *_REPLIES)
+    return LocalReplyConfig(mappers=[_map(reply) for reply in replies])
 
 
 def _map(reply: _Reply) -> ResponseMapper:

@@ -76,8 +76,8 @@ def _trust_differs(last: Graph, graph: Graph) -> bool:
 
 
 def _compile_shared(endpoint: Endpoint) -> Iterator[Resource]:
-    yield compile_scope(endpoint)
-    yield compile_routes(endpoint)
+    yield compile_scope(endpoint, NEWEST)
+    yield compile_routes(endpoint, NEWEST)
     for deployment in endpoint.deployments:
         for revision in deployment.revisions:
             if not needs_dns(revision):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cache, lru_cache
 from typing import Any
 
@@ -22,16 +23,17 @@ from .names import (
     WORKSPACE_HEADER,
     name_cluster,
 )
+from .target import Target
 
 _PARAMETER = "environment"
 # Only what cannot have reached a model: a request is never run twice.
 _RETRY_ON = "connect-failure,refused-stream,reset-before-request"
 
 
-def compile_routes(endpoint: Endpoint) -> Resource:
+def compile_routes(endpoint: Endpoint, target: Target) -> Resource:
     """The endpoint's RouteConfiguration."""
     message = message_class(ROUTE_CONFIGURATION)()
-    message.CopyFrom(_pattern(_Shape.of(endpoint)))
+    message.CopyFrom(_pattern(_Shape.of(endpoint), target))
     _address(message, endpoint)
     return encode(message, endpoint.path, endpoint.origin, needs=sorted(_clusters(endpoint)))
 
@@ -63,7 +65,7 @@ class _Shape:
 
 
 @lru_cache(maxsize=1024)
-def _pattern(shape: _Shape) -> Any:
+def _pattern(shape: _Shape, target: Target) -> Any:
     """The routes of an endpoint of this shape. Not to be changed.
 
     Order matters: each deployed environment by name, then 404 for an environment that is named but not deployed, then
@@ -73,7 +75,7 @@ def _pattern(shape: _Shape) -> Any:
     routes = [
         {"match": match, **answer}
         for selection in list_selections(endpoint)
-        for answer in [_answer(endpoint, selection.deployment)]
+        for answer in [_answer(endpoint, selection.deployment, target)]
         for match in _matches(endpoint, selection)
     ]
     return message_class(ROUTE_CONFIGURATION)(
@@ -138,17 +140,21 @@ def _matches(endpoint: Endpoint, selection: Selection) -> Iterator[dict[str, Any
     yield {"prefix": f"/{endpoint.path}/", **named}
 
 
-def _answer(endpoint: Endpoint, deployment: Deployment | None) -> dict[str, Any]:
+def _answer(endpoint: Endpoint, deployment: Deployment | None, target: Target) -> dict[str, Any]:
     if deployment is None or not deployment.split:
         # The body is written by the listener's local reply mapping, once for the fleet rather than once a model.
         return {"direct_response": {"status": 404}}
-    return _forward(endpoint, deployment)
+    return _forward(endpoint, deployment, target)
 
 
-def _forward(endpoint: Endpoint, deployment: Deployment) -> dict[str, Any]:
+def _forward(endpoint: Endpoint, deployment: Deployment, target: Target) -> dict[str, Any]:
     headers = [set_header(ENVIRONMENT_HEADER, deployment.environment)]
     # No total timeout: answers stream. The connection manager bounds silence and the whole stream.
     action: dict[str, Any] = {"prefix_rewrite": "/", "timeout": {}, "auto_host_rewrite": {"value": True}}
+    if target.fetching is not None:
+        # The connection manager's is what a cold request may wait for its route. With the route, this one takes over.
+        total = timedelta(seconds=target.fetching.total)
+        action["max_stream_duration"] = {"max_stream_duration": total}
     split = deployment.split
     if len(split) == 1:
         [(revision, _)] = split

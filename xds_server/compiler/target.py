@@ -13,11 +13,31 @@ from .release import Feature, find_lacking
 from .source import source, typed_source
 
 
+class Fetching(NamedTuple):
+    """How clients that can fetch models with their first request are sent models."""
+
+    total: float
+    """Seconds for the whole of a request, which each route says: the connection manager's own limit is the time that a
+    route may take to come."""
+    on_demand: bool
+    """Whether models are fetched with their first request; otherwise all are there from the start."""
+
+
 class Target(NamedTuple):
     """Clients that are sent the same bytes for the same policies."""
 
     transport: Transport = "ads"
     lacking: frozenset[Feature] = frozenset()
+    fetching: Fetching | None = None
+    """`None`: the client cannot fetch on demand.
+
+    Where it can, its listeners are the same whether it does or not: one that changes leaves open connections with the
+    filters from before, for minutes, and without the one that fetches they would find no model any more."""
+
+    @property
+    def on_demand(self) -> bool:
+        """Whether models are fetched with their first request."""
+        return self.fetching is not None and self.fetching.on_demand
 
     @property
     def source(self) -> Message:
@@ -34,6 +54,9 @@ NEWEST = Target()
 """The newest Envoy over ADS, and whoever does not say otherwise."""
 
 
-def find_target(dialect: Dialect) -> Target:
-    """What a client of this dialect is sent. Dialects that differ in nothing share it."""
-    return Target(dialect.transport, find_lacking(dialect.release))
+def find_target(dialect: Dialect, fetching: Fetching | None) -> Target:
+    """What a client of this dialect is sent, of a gateway whose models come in this way (`None`: no Envoy's).
+
+    Dialects that differ in nothing share it. Only the incremental variant over ADS can fetch on demand.
+    """
+    return Target(dialect.transport, find_lacking(dialect.release), fetching if dialect.incremental else None)

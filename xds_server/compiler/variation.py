@@ -15,6 +15,7 @@ from xds_server.wire import type_url
 
 from .cluster import compile_cluster, compile_dns_cluster, needs_dns
 from .encode import encode_extension
+from .fetched import FetchedModels
 from .index import EndpointIndex, RegionIndex, merge
 from .key_cluster import compile_key_cluster
 from .listener import compile_listener
@@ -34,6 +35,7 @@ class Variation:
         self._fetches_otherwise = target.transport != NEWEST.transport
         self._clusters = EndpointIndex()
         self._regions = RegionIndex()
+        self._models = FetchedModels(target) if target.fetching is not None else None
         self._membership: tuple[Resource, Resource] | None = None
         self._gateways: dict[str, tuple[Edge, Layer]] = {}
         self._lock = Lock()
@@ -53,7 +55,7 @@ class Variation:
             )
 
     def _compile_shared(self, graph: Graph, plain: Layer) -> Layer:
-        mixed = dict(plain)
+        mixed = dict(plain if self._models is None else self._models.compile(graph, plain))
         if self._fetches_otherwise:
             clusters = self._clusters.update(graph.endpoints, self._compile_clusters)
             keys = layer(_share(self._compile_key_clusters(graph.authorities.values()), plain))
@@ -71,6 +73,8 @@ class Variation:
 
     def _compile_region(self, graph: Graph, plain: Layers, region: str) -> Layer:
         theirs = plain.region(region)
+        if self._models is not None:
+            return self._models.compile_region(graph, theirs, region)
         if not self._fetches_otherwise:
             return theirs
 

@@ -9,6 +9,7 @@ place is in or out. It must not know Envoy.
 
 from .builder import Builder, Built
 from .decision import Decision, Excluded, Hop, Refusal, Share
+from .delivery import Delivery, find_delivery
 from .endpoint import Backend, ClaimRule, Deployment, Endpoint, HealthCheck, Revision, Trust, UpstreamTls
 from .explain import explain
 from .graph import Authority, Certificate, Edge, Graph, Reach, Tenant
@@ -33,6 +34,7 @@ __all__ = [
     "Certificate",
     "ClaimRule",
     "Decision",
+    "Delivery",
     "Deployment",
     "Edge",
     "Endpoint",
@@ -63,6 +65,7 @@ __all__ = [
     "UpstreamTls",
     "Vanished",
     "explain",
+    "find_delivery",
     "find_loss",
     "list_selections",
     "measure_distance",

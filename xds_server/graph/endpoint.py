@@ -96,8 +96,9 @@ class Trust:
 class Endpoint:
     """What one run URL reaches: ``/{workspace}/{segment}/{name}``.
 
-    ``deployments`` are the enabled ones; ``default_environment`` may have none. ``origin`` is ``file:line`` and takes
-    no part in equality, so that moving a manifest within a file changes nothing in the fleet.
+    ``deployments`` are the enabled ones; ``default_environment`` may have none. ``warm``: gateways have
+    it from the start, also where others are fetched on demand. ``origin`` is ``file:line`` and takes no part in
+    equality, so that moving a manifest within a file changes nothing in the fleet.
     """
 
     workspace: str
@@ -107,6 +108,7 @@ class Endpoint:
     trusts: tuple[Trust, ...]
     rules: tuple[ClaimRule, ...]
     deployments: tuple[Deployment, ...]
+    warm: bool
     origin: str = field(compare=False)
     path: str = field(init=False, compare=False)
     """The endpoint's path without the leading slash: its identity. Kept, since every step sorts and looks up by it."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from .access import Claims, find_authority, is_member, meets_rules
 from .decision import Decision, Excluded, Hop, Refusal, Share
+from .delivery import Delivery
 from .endpoint import Deployment, Endpoint, Revision
 from .graph import Graph
 from .order import order_backends
@@ -27,11 +28,13 @@ def explain(
     claims: Claims | None = None,
     method: str = "POST",
     keep_escaped_slashes: bool = False,
+    delivery: Delivery = "eager",
 ) -> Decision:
     """Decide a request as an Envoy in ``region`` would.
 
     ``url`` is absolute or a path with its query; ``claims`` are those of a verified token (``None``: access is not
-    checked). Never raises for what the request holds: a refusal is a decision too.
+    checked); ``delivery`` is how models come to it. Never raises for what the request holds: a refusal is a decision,
+    too.
     """
     raw, mark, query = _split(url)
     decision = Decision(method=method, url=url, region=region)
@@ -56,7 +59,8 @@ def explain(
     if claims is not None and not meets_rules(endpoint, claims):
         refusal = Refusal(403, "FORBIDDEN", "the token's claims do not meet the model's access rules")
         return replace(decision, access="denied", origin=endpoint.origin, refusal=refusal)
-    return _select(replace(decision, origin=endpoint.origin), graph, endpoint, query)
+    notes = (*decision.notes, *_note_delivery(endpoint, delivery))
+    return _select(replace(decision, origin=endpoint.origin, notes=notes), graph, endpoint, query)
 
 
 def _select(decision: Decision, graph: Graph, endpoint: Endpoint, query: str) -> Decision:
@@ -159,3 +163,11 @@ def _note_region(graph: Graph, region: str) -> tuple[str, ...]:
     if region in graph.regions:
         return ()
     return (f"no location has the region `{region}`: places are ordered by name, not by distance",)
+
+
+def _note_delivery(endpoint: Endpoint, delivery: Delivery) -> tuple[str, ...]:
+    if delivery == "eager":
+        return ()
+    if endpoint.warm:
+        return ("the model is warm: Envoys have its configuration from the start",)
+    return ("Envoys fetch the model's configuration with the first request for it",)

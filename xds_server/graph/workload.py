@@ -46,6 +46,7 @@ def build_endpoint(workload: Workload, context: Context) -> tuple[Endpoint | Non
         trusts=context.trusts,
         rules=rules,
         deployments=tuple(sorted(deployments, key=lambda each: each.environment)),
+        warm=workload.spec.warm,
         origin=f"{workload.origin}",
     )
     return endpoint, found

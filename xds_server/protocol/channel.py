@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
+from xds_server.protocol.following import Following
 from xds_server.protocol.gate import Gate
 from xds_server.protocol.inquiry import Inquiry
 from xds_server.protocol.message import Accepted, Event, Refused, Response
@@ -33,6 +34,8 @@ class Channel(Record, ABC):
         super().__init__()
         self.type_url = type_url
         self.subscription = Subscription(wildcard_type=type_url in WILDCARD)
+        self.following = Following()
+        """What of the reserve is part of everything for this client: clusters that its routes lead to."""
         self.held: dict[str, Resource] = {}
         """Accepted by the client."""
         self.strange: set[str] = set()
@@ -80,6 +83,22 @@ class Channel(Record, ABC):
         """Take notice that these names changed."""
         self.dirty |= names if self.subscription.wildcard else names & self.subscription.names
 
+    def note_reserve(self, names: frozenset[str]) -> None:
+        """Take notice that these names changed in the reserve, or went there or came from there."""
+        self.dirty |= self.subscription.names & names
+        self.dirty |= self.following.among(names)
+        self.dirty |= self.held.keys() & names
+
+    def find(self, view: View, name: str) -> Resource | None:
+        """Look up what the client is to have under a name: `None` if there is nothing, or nothing for it."""
+        if not self.subscription.wants(name):
+            return None
+        if view.reserves(self.type_url, name) and not (
+            name in self.following or name in self.subscription.names
+        ):
+            return None
+        return view.get(self.type_url, name)
+
     def ask(self, names: Iterable[str]) -> None:
         """Have these names sent even if unchanged, as far as they are asked for."""
         wanted = {name for name in names if self.subscription.wants(name)}
@@ -110,10 +129,10 @@ class Channel(Record, ABC):
 
     def _suspected(self, name: str, view: View) -> bool:
         """Say whether a refusal is still unproven, and of what should be sent."""
-        refusal, resource = self.refusals.get(name), view.get(self.type_url, name)
+        refusal, resource = self.refusals.get(name), self.find(view, name)
         if refusal is None or resource is None or refusal.named:
             return False
-        return self.subscription.wants(name) and resource.version == refusal.resource.version
+        return resource.version == refusal.resource.version
 
     @abstractmethod
     def make(self, view: View, gate: Gate, nonce: str, now: float) -> Flight | None:

@@ -86,7 +86,7 @@ class DeltaChannel(Channel):
         removed: set[str] = set()
         work, self.dirty = self.dirty, set()
         for name in work:
-            resource = view.get(self.type_url, name) if self.subscription.wants(name) else None
+            resource = self.find(view, name)
             if resource is not None:
                 self.leaving.pop(name, None)
                 if sent and self.type_url in ALONE:
@@ -102,7 +102,7 @@ class DeltaChannel(Channel):
         if not (sent or removed or (self._empty_is_news and not self.blocked)):
             return None
         self._empty_is_news = False
-        removed |= {name for name in self._owed if view.get(self.type_url, name) is None}
+        removed |= {name for name in self._owed if self.find(view, name) is None}
         for name in removed:
             self.leaving.pop(name, None)
         self.asked -= sent.keys() | removed
@@ -138,13 +138,15 @@ class DeltaChannel(Channel):
                 continue
             if resource is not None and resource.version == version:
                 self.held[name] = resource
+                if self.find(view, name) is None:
+                    self.dirty.add(name)
             else:
                 self.held[name] = Resource(self.type_url, name, version, b"")
                 self.strange.add(name)
                 self.dirty.add(name)
         self._initial = {}
         for name in self._inherited - self.held.keys():
-            if self.subscription.wants(name) and view.get(self.type_url, name) is None:
+            if self.subscription.wants(name) and self.find(view, name) is None:
                 self.leaving.setdefault(name, None)
         self._inherited = frozenset()
         if self.subscription.wildcard:

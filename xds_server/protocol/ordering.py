@@ -135,9 +135,18 @@ class Ordering:
                 continue
             since = now if free_since is None else free_since
             channel.leaving[name] = since
-            if now >= since + self._timing.cluster_grace:
+            if now >= since + self._grace(name):
                 released.add(name)
         return frozenset(released)
+
+    def _grace(self, cluster: str) -> float:
+        """Return how long a cluster stays that nothing refers to.
+
+        Who comes back tells its clusters before its routes: those in reserve stay at least until it could tell.
+        """
+        told = self._company.of(ROUTE) or self.view is None or not self.view.reserves(CLUSTER, cluster)
+        grace = self._timing.cluster_grace
+        return grace if told else max(grace, self._timing.cluster_ack)
 
     def _pinned(self) -> set[str] | None:
         """Return the clusters that something unsettled may still refer to; `None`: it might be any."""
@@ -181,8 +190,8 @@ class Ordering:
                 deadlines += [until for since in channel.blocked.values() for until in self._patiences(since)]
         clusters = self._own.get(CLUSTER)
         if clusters is not None and clusters.leaving and clusters.flight is None:
-            grace = self._timing.cluster_grace
-            deadlines += [since + grace for since in clusters.leaving.values() if since is not None]
+            free = [(name, since) for name, since in clusters.leaving.items() if since is not None]
+            deadlines += [since + self._grace(name) for name, since in free]
         return min((each for each in deadlines if now < each < inf), default=None)
 
 

@@ -62,7 +62,7 @@ class Standing:
 
 def standing(channel: Channel, name: str, view: View | None) -> Standing:
     """Tell where a resource stands, by its name, asked for or not."""
-    resource = view.get(channel.type_url, name) if view and channel.subscription.wants(name) else None
+    resource = channel.find(view, name) if view is not None else None
     held, refusal, flight = channel.held.get(name), channel.refusals.get(name), channel.flight
     going = flight.sent.get(name) if flight is not None else None
     receipt = channel.receipts.get(name)
@@ -108,5 +108,5 @@ def names(channel: Channel, view: View | None) -> set[str]:
     if channel.flight is not None:
         known |= channel.flight.sent.keys()
     if channel.subscription.wildcard and view is not None:
-        known.update(view.names(channel.type_url))
+        known.update(view.names(channel.type_url), channel.following)
     return known

@@ -13,7 +13,7 @@ from xds_server.protocol.ordering import Ordering
 from xds_server.protocol.standing import Standing, names, standing
 from xds_server.protocol.timing import Timing
 from xds_server.protocol.types import CLUSTER, ENDPOINT, ORDER, REFERRERS
-from xds_server.snapshot import Diff, View, diff
+from xds_server.snapshot import Diff, View, diff, is_reserve, type_of
 
 AnyChannel = TypeVar("AnyChannel", bound=Channel)
 
@@ -122,10 +122,12 @@ class Stream(ABC, Generic[AnyChannel]):
             return
         if change is None:
             change = diff(before, view)
-        for type_url in change.types():
-            channel = self.channels.get(type_url)
-            if channel is not None:
-                channel.note(change.names(type_url))
+        for key in change.types():
+            channel = self.channels.get(type_of(key))
+            if channel is not None and is_reserve(key):
+                channel.note_reserve(change.names(key))
+            elif channel is not None:
+                channel.note(change.names(key))
 
     def poll(self, now: float) -> list[Response]:
         """Return what is to be sent now, in order."""

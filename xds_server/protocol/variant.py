@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from xds_server.protocol.delta import DeltaChannel
 from xds_server.protocol.message import Event, Request
 from xds_server.protocol.sotw import SotwChannel
 from xds_server.protocol.stream import Stream
-from xds_server.protocol.types import CLUSTER, ENDPOINT
+from xds_server.protocol.types import CLUSTER, ENDPOINT, ROUTE
+from xds_server.snapshot import Diff, View, diff
 
 
 class DeltaStream(Stream[DeltaChannel]):
@@ -21,13 +24,49 @@ class DeltaStream(Stream[DeltaChannel]):
         warming = {name for each in clusters if each.flight is not None for name in each.flight.sent}
         channel.open(request, trust=trust, unsettled=warming, inherit=self.inherit)
         self._add(channel)
+        if request.type_url in (CLUSTER, ROUTE):
+            self._follow_all()
 
     def estate(self) -> dict[str, frozenset[str]]:
         """As `Stream.estate`."""
         return {type_url: channel.estate() for type_url, channel in self.channels.items()}
 
     def _take(self, channel: DeltaChannel, request: Request, now: float) -> Event | None:
-        return channel.take(request, now)
+        event = channel.take(request, now)
+        if request.type_url == ROUTE:
+            self._follow({*request.subscribe, *request.unsubscribe})
+        return event
+
+    def on_view(self, view: View, change: Diff | None = None) -> None:
+        """As `Stream.on_view`; clusters in reserve follow the routes as they are now."""
+        before = self.view
+        if before is not None and change is None:
+            change = diff(before, view)
+        super().on_view(view, change)
+        if before is None or before.has_reserve is not view.has_reserve:
+            self._follow_all()
+        elif change is not None and ROUTE in self.channels:
+            self._follow(self.channels[ROUTE].subscription.names & change.names(ROUTE))
+
+    def _follow_all(self) -> None:
+        clusters, routes = self.channels.get(CLUSTER), self.channels.get(ROUTE)
+        if clusters is not None:
+            clusters.following.clear()
+        if routes is not None:
+            self._follow(routes.subscription.names)
+
+    def _follow(self, routes: Collection[str]) -> None:
+        """Have clusters in reserve looked at: those to which these routes lead now, and those to which they led.
+
+        What is followed are the routes as they are to be. One that the client still has from before, or may have, keeps
+        its clusters in place until that is settled, as it does those that are gone (`Ordering`).
+        """
+        clusters, view = self.channels.get(CLUSTER), self.view
+        if clusters is None or view is None or not view.has_reserve:
+            return
+        found = {name: self.channels[ROUTE].find(view, name) for name in routes}
+        leads = {name: route.clusters if route is not None else () for name, route in found.items()}
+        clusters.dirty |= clusters.following.update(leads)
 
 
 class SotwStream(Stream[SotwChannel]):

@@ -254,7 +254,8 @@ class Session:
         identity = Identity(node.id, node.cluster, node.region, node.metadata)
         gateway = catalogue.gateway_of(identity) if catalogue is not None else node.cluster
         transport: Transport = self._variant.name if self._default_type else "ads"
-        return Audience(gateway, node.region, Dialect(transport, node.release))
+        incremental = transport == "ads" and self._variant.name == "delta"
+        return Audience(gateway, node.region, Dialect(transport, node.release, incremental))
 
     async def _attach(self, audience: Audience, node: Node) -> None:
         publisher = self._services.publisher

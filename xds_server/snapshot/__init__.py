@@ -14,6 +14,7 @@ from xds_server.snapshot.catalogue import Catalogue
 from xds_server.snapshot.difference import Diff, diff
 from xds_server.snapshot.layers import Layers, Regional
 from xds_server.snapshot.nodes import NodeRule
+from xds_server.snapshot.reserve import is_reserve, reserve, type_of
 from xds_server.snapshot.resource import Layer, Resource, layer
 from xds_server.snapshot.view import View
 
@@ -31,5 +32,8 @@ __all__ = [
     "Transport",
     "View",
     "diff",
+    "is_reserve",
     "layer",
+    "reserve",
+    "type_of",
 ]

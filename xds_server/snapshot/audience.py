@@ -16,6 +16,8 @@ class Dialect(NamedTuple):
     """`ads`: all types on one stream. `delta`, `sotw`: each type from its own service, in that variant."""
     release: tuple[int, int] | None = None
     """Envoy's major and minor version; `None` for another client, or one that does not say: it takes everything."""
+    incremental: bool = False
+    """Whether the stream of all types is of the incremental variant: what is fetched on demand needs it."""
 
 
 class Audience(NamedTuple):

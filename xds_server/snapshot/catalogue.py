@@ -11,10 +11,10 @@ from xds_server.snapshot.nodes import NodeRule, find_gateway
 from xds_server.snapshot.resource import Layer
 from xds_server.snapshot.view import View
 
-Speak = Callable[[Dialect], Layers | None]
+Speak = Callable[[str, Dialect], Layers | None]
 
 
-def _plainly(_dialect: Dialect) -> Layers | None:
+def _plainly(_gateway: str, _dialect: Dialect) -> Layers | None:
     return None
 
 
@@ -23,8 +23,8 @@ class Catalogue:
 
     `regional` makes a region's layer when a node of that region is first seen; the layer is kept as long as
     the catalogue. The gateways in `private` have regional layers of their own, and see nothing that others
-    share. `speak` makes the layers for a dialect when a client that speaks it is first seen, the same object
-    for dialects that are sent the same; `None` stands for what the newest Envoy is sent over ADS. To keep a
+    share. `speak` makes the layers for a gateway's clients of a dialect when the first of them is seen, and the same
+    object whenever that is asked again; `None` stands for what the newest Envoy is sent over ADS. To keep a
     change cheap, hand over the same `Resource` objects, and where possible the same mappings, for what did not
     change. Safe to use from several threads: one at a time calls `regional` or `speak`.
     """
@@ -50,7 +50,6 @@ class Catalogue:
         self._nodes = tuple(nodes)
         self._plain = Layers(shared, gateways, regional, private)
         self._speak = speak
-        self._spoken: dict[Dialect, Layers] = {}
         self._lock = Lock()
 
     def region(self, name: str) -> Layer:
@@ -85,13 +84,11 @@ class Catalogue:
         With the view of an earlier catalogue as `before`, a gateway that has gone since keeps what was its own;
         all else follows, lest its nodes go on letting in whom nobody trusts any more.
         """
-        layers = self._layers(audience.dialect)
+        layers = self._layers(audience.gateway, audience.dialect)
         return layers.view(self.generation, audience.gateway, audience.region, before)
 
-    def _layers(self, dialect: Dialect) -> Layers:
+    def _layers(self, gateway: str, dialect: Dialect) -> Layers:
         if dialect == Dialect():
             return self._plain
         with self._lock:
-            if dialect not in self._spoken:
-                self._spoken[dialect] = self._speak(dialect) or self._plain
-            return self._spoken[dialect]
+            return self._speak(gateway, dialect) or self._plain

@@ -52,7 +52,7 @@ class Resource:
 
 
 Layer = Mapping[str, Mapping[str, Resource]]
-"""Resources by type URL, then by name."""
+"""Resources by type URL, then by name; those in reserve under `reserve(type_url)`."""
 
 
 def layer(resources: Iterable[Resource]) -> Layer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from xds_server.snapshot.reserve import is_reserve, reserve
 from xds_server.snapshot.resource import Layer, Resource
 
 _VERSION_SPACE = 1 << 64
@@ -13,16 +14,19 @@ class View:
     """A few layers seen as one. A name is in one layer only per type; should it be in several, the first
     has it.
 
+    What is in reserve is found by its name, and is no part of everything: only who follows it is sent it.
+
     Costs nothing to make: layers are shared between the views of all audiences and are never copied.
     """
 
-    __slots__ = ("_versions", "generation", "layers", "past")
+    __slots__ = ("_versions", "generation", "has_reserve", "layers", "past")
 
     def __init__(self, generation: int, layers: Iterable[Layer]) -> None:
         self.generation = generation
         self.layers: tuple[Layer, ...] = tuple(layers)
         self.past: tuple[View, ...] = ()
         """What the audience saw before, the newest first, as far as it is remembered."""
+        self.has_reserve = any(is_reserve(key) for each in self.layers for key in each)
         self._versions: dict[str, str] = {}
 
     def get(self, type_url: str, name: str) -> Resource | None:
@@ -31,7 +35,11 @@ class View:
             names = each.get(type_url)
             if names is not None and (resource := names.get(name)) is not None:
                 return resource
-        return None
+        return self.get(reserve(type_url), name) if self.has_reserve and not is_reserve(type_url) else None
+
+    def reserves(self, type_url: str, name: str) -> bool:
+        """Say whether a resource is there for those who follow or name it only."""
+        return self.has_reserve and self.get(reserve(type_url), name) is not None
 
     def gone(self, type_url: str) -> dict[str, Resource]:
         """Return the resources of one type that were there not long ago and no longer are, by name."""
@@ -62,7 +70,12 @@ class View:
 
     def types(self) -> frozenset[str]:
         """Return the type URLs of which there is at least one resource."""
-        return frozenset(type_url for each in self.layers for type_url, names in each.items() if names)
+        return frozenset(
+            type_url
+            for each in self.layers
+            for type_url, names in each.items()
+            if names and not is_reserve(type_url)
+        )
 
     def count(self, type_url: str) -> int:
         """Return how many resources of one type there are."""

@@ -95,6 +95,12 @@ class Timeouts(Part):
     drain: Duration = Field(
         default=5.0, description="For open requests to end when a listener goes away.", examples=["5s"]
     )
+    cold_start: Duration = Field(
+        default=2.0,
+        description="For a model's configuration when its first request comes, where it is fetched on demand. "
+        "Then the request is refused with 503.",
+        examples=["2s"],
+    )
 
 
 @part
@@ -137,10 +143,13 @@ class GatewaySpec(Part):
         "path is refused with 400.",
         examples=[["x-fairlead-workspace"]],
     )
-    delivery: Literal["eager"] = Field(
-        default="eager",
-        description="When an Envoy gets a model's configuration. `eager`: at once, for every model.",
-        examples=["eager"],
+    delivery: Literal["auto", "eager", "on-demand"] = Field(
+        default="auto",
+        description="When an Envoy gets a model's configuration. `eager`: at once, for every model. `on-demand`: "
+        "with the first request for the model, or at once if the model is `warm`. `auto`: on demand above 1,000 "
+        "models, agents and functions. On demand needs the incremental variant over ADS, as bootstraps made by "
+        "Fairlead have it; other clients are served eagerly.",
+        examples=["on-demand"],
     )
     limits: Limits = Field(default_factory=Limits, description="What one Envoy takes on at a time.")
     timeouts: Timeouts = Field(default_factory=Timeouts, description="How long an Envoy waits.")

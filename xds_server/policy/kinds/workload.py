@@ -207,6 +207,12 @@ class WorkloadSpec(Part):
         description="Whether it is served at all. If not, requests are answered as if it did not exist.",
         examples=[True],
     )
+    warm: bool = Field(
+        default=False,
+        description="Whether every Envoy has its configuration from the start, also where others' is fetched on "
+        "demand: it is served while the control plane is away, though nobody has asked for it before.",
+        examples=[True],
+    )
     access: Access = Field(
         default_factory=lambda: _MEMBERS,
         description="Who may call. Without it, every member of the workspace.",

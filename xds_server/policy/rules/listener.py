@@ -42,7 +42,7 @@ def _one_kind(spec: dict[str, Any]) -> Iterator[Fault]:
                 "or `proxyless`, for clients without Envoy",
             )
         return
-    for key in ("listeners", "runtime", "paths", "workspaceHeaders", "limits", "timeouts"):
+    for key in ("listeners", "runtime", "paths", "workspaceHeaders", "delivery", "limits", "timeouts"):
         if key in spec:
             hint = "declare another Gateway for the Envoys"
             yield Fault("bad-value", ("spec", key), f"a `proxyless` gateway has no `{key}`", hint, key=True)
