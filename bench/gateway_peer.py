@@ -115,14 +115,8 @@ def _start_litellm(setting: Setting, processes: Processes, workers: int, backend
     # The list of prices comes with the package; by default the newest is fetched from the network at the start.
     environment = {"LITELLM_LOG": "ERROR", "LITELLM_LOCAL_MODEL_COST_MAP": "True", "NO_PROXY": "*"}
     address = ("--host", "127.0.0.1", "--port", str(port))
-    command: list[str | Path] = [
-        setting.litellm.command("litellm"),
-        "--config",
-        path,
-        *address,
-        "--num_workers",
-        str(workers),
-    ]
+    options = ("--config", path, *address, "--num_workers", str(workers))
+    command: list[str | Path] = [setting.litellm.command("litellm"), *options]
     processes.start(f"litellm-{workers}", command, environment=environment, directory=processes.work)
     return port
 
