@@ -36,6 +36,8 @@ MASTER_KEY = "sk-bench"
 BODY = json.dumps({"model": "bench", "messages": [{"role": "user", "content": "Say ok."}]})
 NAME = "requests/s through Fairlead's Envoy ÷ through LiteLLM's proxy"
 GOAL = Goal(10, least=True)
+PATIENCE = 150.0
+"""Seconds that LiteLLM's proxy has to start."""
 
 
 def measure(setting: Setting) -> list[Row]:
@@ -56,12 +58,16 @@ def measure(setting: Setting) -> list[Row]:
                     "bare Envoy": Order(floor, [PATH], body=BODY),
                     "Fairlead's Envoy": Order(listener, [PATH], stack.token(), BODY),
                 }
-                for workers in (1, 2) if not setting.litellm.missing else ():
-                    port = _start_litellm(setting, others, workers, backend)
-                    orders[_litellm(workers)] = Order(port, ["/v1/chat/completions"], MASTER_KEY, BODY)
+                for order in orders.values():
+                    others.wait(_ready(order), f"port {order.port} answered 200", every=0.2)
+                silent: dict[str, str] = {}
+                for workers in (1, 2):
+                    try:
+                        orders[_litellm(workers)] = _litellm_behind(setting, others, workers, backend)
+                    except _SilentError as error:
+                        silent[_litellm(workers)] = str(error)
                 for order in orders.values():
                     order.seconds, order.warm_up = seconds, 1.0
-                    others.wait(_ready(order), f"port {order.port} answered 200", every=0.2)
                 found: dict[str, list[Report]] = {name: [] for name in orders}
                 for _ in range(turns):
                     for name, order in orders.items():
@@ -69,15 +75,15 @@ def measure(setting: Setting) -> list[Row]:
                         if report.failed:
                             raise RuntimeError(f"{name}: {report.failed} requests failed: {report.statuses}")
                         found[name].append(report)
-    return _rows(setting, found)
+    return _rows(found, silent)
 
 
-def _rows(setting: Setting, found: dict[str, list[Report]]) -> list[Row]:
+def _rows(found: dict[str, list[Report]], silent: dict[str, str]) -> list[Row]:
     rates = {name: sorted(each.rate for each in reports) for name, reports in found.items()}
     ours = rates["Fairlead's Envoy"]
     rows = []
-    if setting.litellm.missing:
-        rows.append(not_measured(NAME, "", GOAL, setting.litellm.missing))
+    if _litellm(1) in silent:
+        rows.append(not_measured(NAME, "", GOAL, silent[_litellm(1)]))
     else:
         theirs = rates[_litellm(1)]
         ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
@@ -86,6 +92,8 @@ def _rows(setting: Setting, found: dict[str, list[Report]]) -> list[Row]:
     for name, each in rates.items():
         late = Baseline("p99 of an answer", pick(sorted(report.p99 for report in found[name]), 50), "ms")
         rows.append(Row(f"requests/s: {name}", pick(each, 50), "requests/s", None, (late,), spread_of(each)))
+    for name, why in silent.items():
+        rows.append(not_measured(f"requests/s: {name}", "requests/s", None, why))
     return rows
 
 
@@ -93,8 +101,14 @@ def _litellm(workers: int) -> str:
     return f"LiteLLM's proxy, {workers} worker{'s' if workers > 1 else ''}"
 
 
-def _start_litellm(setting: Setting, processes: Processes, workers: int, backend: int) -> int:
-    """Start LiteLLM's proxy before the model server; returns its port."""
+class _SilentError(Exception):
+    """LiteLLM's proxy is not there, or did not come to answer; the words say why."""
+
+
+def _litellm_behind(setting: Setting, processes: Processes, workers: int, backend: int) -> Order:
+    """Start LiteLLM's proxy before the model server; returns what to ask it once it answers."""
+    if setting.litellm.missing:
+        raise _SilentError(setting.litellm.missing)
     config = {
         "model_list": [
             {
@@ -113,12 +127,25 @@ def _start_litellm(setting: Setting, processes: Processes, workers: int, backend
     path, port = processes.work / f"litellm-{workers}.yaml", free_port()
     path.write_text(json.dumps(config))
     # The list of prices comes with the package; by default the newest is fetched from the network at the start.
-    environment = {"LITELLM_LOG": "ERROR", "LITELLM_LOCAL_MODEL_COST_MAP": "True", "NO_PROXY": "*"}
+    environment = {
+        "LITELLM_LOG": "ERROR",
+        "LITELLM_MODE": "PRODUCTION",
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    }
     address = ("--host", "127.0.0.1", "--port", str(port))
-    options = ("--config", path, *address, "--num_workers", str(workers))
-    command: list[str | Path] = [setting.litellm.command("litellm"), *options]
-    processes.start(f"litellm-{workers}", command, environment=environment, directory=processes.work)
-    return port
+    # Workers that take longer than 5 s to start would be killed and started again, for ever on a slow machine.
+    many = ("--num_workers", str(workers), *(("--timeout_worker_healthcheck", "120") if workers > 1 else ()))
+    command: list[str | Path] = [setting.litellm.command("litellm"), "--config", path, *address, *many]
+    process = processes.start(
+        f"litellm-{workers}", command, environment=environment, directory=processes.work
+    )
+    order = Order(port, ["/v1/chat/completions"], MASTER_KEY, BODY)
+    try:
+        processes.wait(_ready(order), "LiteLLM's proxy answered 200", every=0.2, patience=PATIENCE)
+    except (RuntimeError, TimeoutError) as error:
+        processes.forget(process)
+        raise _SilentError(str(error)) from error
+    return order
 
 
 def _ready(order: Order) -> Callable[[], bool]:

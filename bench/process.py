@@ -135,15 +135,17 @@ class Processes:
         self._all.append(process)
         return process
 
-    def wait(self, condition: Callable[[], Found], what: str, every: float = 0.005) -> Found:
-        """The first true value of a condition, asked until `PATIENCE` is over or a process has ended."""
-        limit = time.monotonic() + PATIENCE
+    def wait(
+        self, condition: Callable[[], Found], what: str, every: float = 0.005, patience: float = PATIENCE
+    ) -> Found:
+        """The first true value of a condition, asked until the patience is over or a process has ended."""
+        limit = time.monotonic() + patience
         while not (found := condition()):
             for process in self._all:
                 if not process.running and process.log.exists():
                     raise RuntimeError(f"{process.log.stem} ended before {what}:\n{process.tail()}")
             if time.monotonic() > limit:
-                raise TimeoutError(f"{what} took more than {PATIENCE:.0f} s; logs in {self.work}")
+                raise TimeoutError(f"{what} took more than {patience:.0f} s; logs in {self.work}")
             time.sleep(every)
         return found
 
