@@ -34,7 +34,9 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.write and (arguments.only or arguments.quick):
         parser.error("--write is for a whole run: without --only and --quick")
-    # Processes are ended on the way out of each block; SIGTERM has to take that way too.
+    # Processes are ended on the way out of each block; signals have to take that way, even where a shell that put
+    # this into the background has Ctrl-C ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     setting = Setting(arguments.quick, Peer("sovereign"), Peer("litellm"), arguments.keep)
     measured: list[results.Measured] = []
@@ -54,6 +56,8 @@ def main() -> int:
         measured.append(results.Measured(each, rows, took))
         print(table(rows), f"took {took:.0f} s", sep="\n", flush=True)
     print(f"\nin all {time.monotonic() - began:.0f} s")
+    if arguments.quick:
+        print("These are small sizes: they show that the benchmark works, and nothing about the goals.")
     if arguments.write:
         results.write(measured)
         page.write(measured)

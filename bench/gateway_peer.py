@@ -42,7 +42,7 @@ PATIENCE = 150.0
 
 def measure(setting: Setting) -> list[Row]:
     """The ratio of throughputs, and each throughput."""
-    seconds, turns = setting.size(4, 1), setting.size(3, 2)
+    seconds, turns = setting.size(4, 2), setting.size(3, 1)
     with setting.folder() as work:
         listener, policies = free_port(), work / "policies"
         with Processes(work) as others:
@@ -72,7 +72,7 @@ def measure(setting: Setting) -> list[Row]:
                 for _ in range(turns):
                     for name, order in orders.items():
                         report = drive(others, order)
-                        if report.failed:
+                        if report.failed or not report.answered:
                             raise RuntimeError(f"{name}: {report.failed} requests failed: {report.statuses}")
                         found[name].append(report)
     return _rows(found, silent)
