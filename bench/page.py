@@ -91,12 +91,12 @@ def machine() -> str:
     model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     envoy = subprocess.run([find(), "--version"], capture_output=True, text=True, check=True).stdout
-    release = envoy.split("/")[1] if "/" in envoy else "?"
+    release = re.search(r"/(\d+\.\d+\.\d+)", envoy)
     peers = [Peer("sovereign"), Peer("litellm")]
     installed = [f"{each.name} {each.version()}" for each in peers if not each.missing]
     versions = [
         f"Fairlead {__version__}",
-        f"Envoy {release}",
+        f"Envoy {release.group(1) if release else '?'}",
         f"Python {platform.python_version()}",
         *installed,
     ]

@@ -15,7 +15,7 @@ from bench.table import quantity
 
 PATH = ROOT / "docs" / "benchmarks.svg"
 
-_WIDTH, _LABELS, _RIGHT, _LINE, _TOP = 1000, 470, 130, 30, 46
+_WIDTH, _LABELS, _RIGHT, _LINE, _TOP = 1060, 520, 130, 30, 46
 _DECADES = (-2, 2)
 """The axis runs from a hundredth of the goal to a hundredfold; what lies beyond is drawn at its end."""
 
