@@ -61,8 +61,9 @@ docs: setup ## Rewrite the generated pages, the editors' schema and the example 
 golden: setup ## Rewrite the golden files of the tests, then look at the difference
 	$(BIN)/python -m pytest tests/golden tests/policy --update-goldens
 
-bench: setup ## Measure, and write bench/results.json and docs/benchmarks.md
-	$(BIN)/python -m bench.freshness --write
+bench: setup ## Measure beside peers, and write bench/results.json, docs/benchmarks.md and its plot (about 12 minutes)
+	@PYTHON=$(BIN)/python bench/peers
+	$(BIN)/python -m bench --write
 
 lock: setup ## Write the versions in use to constraints.txt
 	{ echo '# Versions that `make test` passed with. Made by `make lock`.'; \
@@ -70,4 +71,4 @@ lock: setup ## Write the versions in use to constraints.txt
 	mv constraints.txt.new constraints.txt
 
 clean: ## Remove the virtual environment and caches
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .bench .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

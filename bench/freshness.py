@@ -1,157 +1,129 @@
-"""How long it takes from a saved policy to the first 200 through Envoy.
+"""A new model's YAML file is saved beside the others; a client with a token asks for it on a kept-alive connection,
+five thousand times a second at most, until it answers 200. One change at a time, on an idle system, all models
+delivered eagerly; each time runs from before the file is written.
 
-A new model's file is saved beside those that are there, and asked for on a kept-alive connection until it answers.
-Beside it, in the same run, what one plain request takes: no change can be seen sooner than that.
-
-Run: make bench  (or: python -m bench.freshness --models 10 1000 10000 --changes 100 --write)
+Beside it, asked for in the same way: one plain request to a model that is there (no change can be seen sooner); a bare
+Envoy that watches a file with one route more in it (its own floor); the same with as many routes in the one list as
+there are models; and the peer `sovereign`, which serves that list from a template.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import platform
-import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
+from bench import bare, sovereign
 from bench.client import Client
 from bench.policies import save_model, write_policies
-from bench.stack import Stack, free_port
-from bench.upstream import Upstream
+from bench.process import Processes, free_port
+from bench.row import Baseline, Goal, Row, pick, spread_of
+from bench.setting import Setting
+from bench.stack import Stack
 
-ROOT = Path(__file__).parent.parent
-RESULTS = ROOT / "bench" / "results.json"
-PAGE = ROOT / "docs" / "benchmarks.md"
+TITLE = "Policy saved → first 200 through Envoy"
+LIMITS = """sovereign speaks REST and is asked by Envoy again and again (every 100 ms here), and reads its sources once
+a second at most; its number is mostly that wait, and says nothing of what its users need. It keeps one list of routes,
+as its tutorial does; a template that makes a scope for each model would be a control plane of one's own. The files hold
+routes only: no tokens, no endpoints, no order between types. Memory of a page cache is warm throughout."""
+
 WARM_UP = 5
 FLOOR_REQUESTS = 500
-BETWEEN_SECONDS = 0.25
+BETWEEN_SECONDS = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """Milliseconds, sorted."""
-
-    models: int
-    changes: list[float]
-    floor: list[float]
-
-    def row(self) -> str:
-        p50, p99 = pick(self.changes, 50), pick(self.changes, 99)
-        floor = pick(self.floor, 50)
-        return (
-            f"| {self.models:,} | {p50:.1f} ms | {p99:.1f} ms | {self.changes[0]:.1f} – {self.changes[-1]:.1f} ms "
-            f"| {floor:.2f} ms | {p50 / floor:.0f} |"
-        )
-
-    def results(self) -> list[dict[str, object]]:
-        base = pick(self.floor, 50)
-        return [
-            {
-                "name": f"policy saved to first 200, {self.models} models, p{percent}",
-                "value": round(pick(self.changes, percent), 3),
-                "unit": "ms",
-                "goal": None,
-                "met": None,
-                "baseline": {"name": "one plain request, p50", "value": round(base, 4), "unit": "ms"},
-            }
-            for percent in (50, 99)
-        ]
+def measure(setting: Setting) -> list[Row]:
+    """Milliseconds from a saved file to the first 200, for few models and for many."""
+    many = setting.size(10_000, 300)
+    rows = []
+    for models, goals in ((10, (None, None)), (many, (Goal(8), Goal(20)))):
+        taken, plain = _fairlead(setting, models, setting.size(200 if models == many else 50, 20))
+        baselines = [Baseline("one plain request, p50", pick(sorted(plain), 50), "ms")]
+        if models == many:
+            changes = setting.size(30, 5)
+            for name, found in (
+                ("bare Envoy, file with 1 route, p50", _file(setting, 1, changes)),
+                (f"bare Envoy, file with {models:,} routes, p50", _file(setting, models, changes)),
+                (f"sovereign, {models:,} routes, p50", _sovereign(setting, models, setting.size(15, 3))),
+            ):
+                if found:
+                    baselines.append(Baseline(name, pick(sorted(found), 50), "ms"))
+        spread = spread_of(taken)
+        note = setting.sovereign.missing if models == many else ""
+        name = f"policy saved → first 200, {models:,} models, idle"
+        rows.append(Row(f"{name}: p50", spread.p50, "ms", goals[0], tuple(baselines), spread, note))
+        rows.append(Row(f"{name}: p99", spread.p99, "ms", goals[1], tuple(baselines), spread))
+    return rows
 
 
-def pick(values: list[float], percent: int) -> float:
-    """The nearest-rank percentile of sorted values."""
-    return values[max(0, -(-len(values) * percent // 100) - 1)]
+def _fairlead(setting: Setting, models: int, changes: int) -> tuple[list[float], list[float]]:
+    """Milliseconds of changes, and of plain requests."""
+    with setting.folder() as work:
+        listener, policies = free_port(), work / "policies"
+        with Processes(work) as others:
+            backend = bare.start_upstream(others)
+            write_policies(policies, listener=listener, backend=backend, models=models)
+            with Stack(policies, work) as stack:
+                stack.wait_until_open(listener)
+                client = Client(listener, stack.token())
+                client.wait_for(f"/acme/models/m{models - 1}")
+                plain = [client.time(f"/acme/models/m{models - 1}") for _ in range(FLOOR_REQUESTS)]
+                taken = _change(client, changes, lambda name: save_model(policies, name, backend))
+                client.close()
+    return taken, plain
 
 
-def measure(models: int, changes: int) -> Measured:
-    """Run a stack of so many models and save new ones, one at a time."""
-    upstream = Upstream()
-    with tempfile.TemporaryDirectory(prefix="fairlead-bench-") as folder:
-        work, listener = Path(folder), free_port()
-        policies = work / "policies"
-        write_policies(policies, listener=listener, backend=upstream.port, models=models)
-        with Stack(policies, work) as stack:
-            stack.wait_until_open(listener)
-            client = Client(listener, stack.token())
-            wait_for(client, f"/acme/models/m{models - 1}")
-            floor = sorted(time_request(client, f"/acme/models/m{models - 1}") for _ in range(FLOOR_REQUESTS))
-            taken = []
-            for index in range(WARM_UP + changes):
-                time.sleep(
-                    BETWEEN_SECONDS
-                )  # each change meets an idle system: what is measured is one change
-                name = f"new{index}"
-                started = time.perf_counter()
-                save_model(policies, name, upstream.port)
-                wait_for(client, f"/acme/models/{name}")
-                taken.append((time.perf_counter() - started) * 1000)
-            client.close()
-    upstream.close()
-    return Measured(models, sorted(taken[WARM_UP:]), floor)
+def _file(setting: Setting, routes: int, changes: int) -> list[float]:
+    """The same of an Envoy that takes a list of routes from a file."""
+    with setting.folder() as work, Processes(work) as others:
+        backend = bare.start_upstream(others)
+        names = [f"m{index}" for index in range(routes)]
+        table = work / "routes" / "table.json"
+        table.parent.mkdir()
+        bare.write_table(table, names, 0)
+        port, _ = bare.start(others, "envoy", bare.from_file(table), [bare.cluster_to(backend)])
+        client = Client(port)
+        client.wait_for(f"/acme/models/{names[-1]}")
+
+        def save(name: str) -> None:
+            # In front, so that the number is that of the change alone, and not that of the search through the list.
+            names.insert(0, name)
+            bare.write_table(table, names, len(names))
+
+        taken = _change(client, changes, save)
+        client.close()
+        return taken
 
 
-def wait_for(client: Client, path: str) -> None:
-    """Ask until the answer is 200. Any other answer than 404 or 503 is an error."""
-    limit = time.monotonic() + 120
-    while (status := client.get(path)) != 200:
-        if status not in (404, 503) or time.monotonic() > limit:
-            raise RuntimeError(f"{path} answers {status}")
+def _sovereign(setting: Setting, routes: int, changes: int) -> list[float]:
+    """The same of an Envoy that polls sovereign; empty if it is not installed."""
+    if setting.sovereign.missing:
+        return []
+    with setting.folder() as work, Processes(work) as others:
+        backend = bare.start_upstream(others)
+        names = [f"m{index}" for index in range(routes)]
+        source: Path = work / "models.json"
+        sovereign.write_source(source, names)
+        port = sovereign.start(others, setting.sovereign, source, bare.cluster_to(backend))
+        client = Client(port)
+        client.wait_for(f"/acme/models/{names[-1]}")
+
+        def save(name: str) -> None:
+            names.insert(0, name)
+            sovereign.write_source(source, names)
+
+        taken = _change(client, changes, save)
+        client.close()
+        return taken
 
 
-def time_request(client: Client, path: str) -> float:
-    """Milliseconds of one request."""
-    started = time.perf_counter()
-    client.get(path)
-    return (time.perf_counter() - started) * 1000
-
-
-def write_page(measured: list[Measured]) -> None:
-    """Write the numbers, with the command that made them, to the docs."""
-    rows = "\n".join(each.row() for each in measured)
-    changes = len(measured[0].changes)
-    sizes = " ".join(str(each.models) for each in measured)
-    command = f"python -m bench.freshness --models {sizes} --changes {changes} --write"
-    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
-    PAGE.write_text(
-        f"""# Benchmarks
-
-Made by `make bench` (`{command}`), on {machine}.
-The control plane, Envoy (one worker), the model server and the client share those cores. Absolute times depend on the
-machine; the last column is a ratio to a baseline of the same run.
-
-## Policy saved → first 200 through Envoy
-
-A new model's YAML file is saved beside the others; a client with a token asks for it on a kept-alive connection until
-it answers 200. {changes} changes for each size, one at a time, all models delivered eagerly. The baseline is one plain
-request to a model that is there, median of {FLOOR_REQUESTS}.
-
-| models | p50 | p99 | min – max | baseline p50 | p50 ÷ baseline |
-|---|---|---|---|---|---|
-{rows}
-"""
-    )
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--models", type=int, nargs="+", default=[10, 1000, 10_000])
-    parser.add_argument("--changes", type=int, default=100)
-    parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name} and {PAGE.name}")
-    arguments = parser.parse_args()
-    print("| models | p50 | p99 | min – max | baseline p50 | p50 ÷ baseline |")
-    measured = []
-    for models in arguments.models:
-        measured.append(measure(models, arguments.changes))
-        print(measured[-1].row(), flush=True)
-    if arguments.write:
-        RESULTS.write_text(json.dumps([row for each in measured for row in each.results()], indent=2) + "\n")
-        write_page(measured)
-
-
-if __name__ == "__main__":
-    main()
+def _change(client: Client, changes: int, save: Callable[[str], None]) -> list[float]:
+    """Save new models one at a time; milliseconds until each is there. The first few don't count."""
+    taken = []
+    for index in range(WARM_UP + changes):
+        time.sleep(BETWEEN_SECONDS)  # each change meets an idle system: what is measured is one change
+        started = time.perf_counter()
+        save(f"new{index}")
+        client.wait_for(f"/acme/models/new{index}")
+        taken.append((time.perf_counter() - started) * 1000)
+    return taken[WARM_UP:]

@@ -3,78 +3,82 @@
 from __future__ import annotations
 
 import os
-import signal
-import socket
 import subprocess
-import sys
-import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-FAIRLEAD = str(Path(sys.executable).with_name("fairlead"))
-PATIENCE = 300.0
-
-
-def free_port() -> int:
-    """A loopback port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+from bench.process import Process, Processes, free_port
+from bench.program import FAIRLEAD
 
 
 class Stack:
-    """A control plane and one Envoy in eu-west-3 over a policy folder; logs go to the given folder."""
+    """A control plane and, unless told otherwise, one Envoy in eu-west-3 over a policy folder.
 
-    def __init__(self, policies: Path, work: Path) -> None:
+    Logs and state go to the folder `work`. Further processes may be started through `processes`; all end with it.
+    """
+
+    plane: Process
+    envoy: Process
+
+    def __init__(self, policies: Path, work: Path, *, envoy: bool = True) -> None:
+        self.processes = Processes(work)
+        self.xds, self.admin, self.envoy_admin = free_port(), free_port(), free_port()
         self._policies = policies
-        self._work = work
-        self._environment = {**os.environ, "FAIRLEAD_STATE": str(work / "state")}
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self._with_envoy = envoy
+        self._environment = {"FAIRLEAD_STATE": str(work / "state")}
 
     def __enter__(self) -> Self:
-        xds, admin, envoy_admin = free_port(), free_port(), free_port()
-        at = f"127.0.0.1:{xds}"
-        self._spawn("serve", "serve", str(self._policies), "--xds", at, "--admin", f"127.0.0.1:{admin}")
-        self._spawn(
-            "envoy", "envoy", "run", "--gateway", "edge", "--region", "eu-west-3", "--xds", at,
-            "--admin-port", str(envoy_admin), "--", "--concurrency", "1", "--log-level", "error",
-        )  # fmt: skip
+        try:
+            self.start_plane()
+            if self._with_envoy:
+                self.start_envoy()
+        except BaseException:
+            self.processes.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for process in reversed(self._processes):
-            process.send_signal(signal.SIGTERM)
-        for process in self._processes:
-            process.wait()
+        self.processes.__exit__(kind, error, trace)
+
+    def start_plane(self) -> None:
+        """Start the control plane; it may have been ended before."""
+        ports = ("--xds", f"127.0.0.1:{self.xds}", "--admin", f"127.0.0.1:{self.admin}")
+        command = [FAIRLEAD, "serve", str(self._policies), *ports]
+        self.plane = self.processes.start("serve", command, environment=self._environment)
+
+    def start_envoy(self) -> None:
+        """Start the Envoy, with one worker; it may have been ended before."""
+        place = ("--gateway", "edge", "--region", "eu-west-3", "--xds", f"127.0.0.1:{self.xds}")
+        own = ("--admin-port", str(self.envoy_admin), "--", "--concurrency", "1", "--log-level", "error")
+        # The access log is a line a request on standard output: it goes to a file, as anywhere.
+        command = [FAIRLEAD, "envoy", "run", *place, *own]
+        self.envoy = self.processes.start("envoy", command, environment=self._environment)
+
+    def wait_until_open(self, port: int) -> None:
+        """Wait until Envoy listens on the port."""
+        self.processes.wait_open(port)
+
+    def wait_until_ready(self) -> None:
+        """Wait until the control plane serves its first configuration."""
+        self.processes.wait(lambda: _answers(f"http://127.0.0.1:{self.admin}/readyz"), "/readyz answered 200")
 
     def token(self) -> str:
         """A token of the development issuer for the workspace."""
         command = [FAIRLEAD, "token", "create", "--workspace", "acme"]
+        environment = {**os.environ, **self._environment}
         return subprocess.run(
-            command, check=True, capture_output=True, text=True, env=self._environment
+            command, check=True, capture_output=True, text=True, env=environment
         ).stdout.strip()
 
-    def wait_until_open(self, port: int) -> None:
-        """Wait until Envoy listens on the port."""
-        limit = time.monotonic() + PATIENCE
-        while True:
-            for process in self._processes:
-                if process.poll() is not None:
-                    raise RuntimeError(f"{process.args} ended; see the logs in {self._work}")
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                return
-            except OSError:
-                if time.monotonic() > limit:
-                    raise
-                time.sleep(0.05)
 
-    def _spawn(self, name: str, *arguments: str) -> None:
-        with (self._work / f"{name}.log").open("wb") as log:
-            self._processes.append(
-                subprocess.Popen([FAIRLEAD, *arguments], stdout=log, stderr=log, env=self._environment)
-            )
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False
