@@ -4,8 +4,8 @@ In: one line of JSON on standard input (`Order`). Out: one line when all connect
 one line of JSON (`Report`). It ends when its time is over or another line comes in.
 
 One thread and `epoll`, constant request bytes, no parsing beyond status and length. `bench.gateway_peer` shows what it
-reaches against an Envoy that answers at once, and which share of a core it had at each rate: below 1, something else was
-the bottleneck.
+reaches against an Envoy that answers at once, and which share of a core it had at each rate: below 1,
+something else was the bottleneck.
 
 Run: python -m bench.load <<< '{"port": 10000, "requests": ["/acme/models/m0"], "seconds": 5}'
 """
