@@ -87,11 +87,15 @@ def _rows(found: dict[str, list[Report]], silent: dict[str, str]) -> list[Row]:
     else:
         theirs = rates[_litellm(1)]
         ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
-        beside = (Baseline(_litellm(1), pick(theirs, 50), "requests/s"),)
-        rows.append(Row(NAME, pick(ours, 50) / pick(theirs, 50), "", GOAL, beside, spread_of(ratios)))
+        peer = (Baseline(_litellm(1), pick(theirs, 50), "requests/s"),)
+        rows.append(Row(NAME, pick(ours, 50) / pick(theirs, 50), "", GOAL, peer, spread_of(ratios)))
     for name, each in rates.items():
-        late = Baseline("p99 of an answer", pick(sorted(report.p99 for report in found[name]), 50), "ms")
-        rows.append(Row(f"requests/s: {name}", pick(each, 50), "requests/s", None, (late,), spread_of(each)))
+        reports = found[name]
+        beside = (
+            Baseline("p99 of an answer", pick(sorted(report.p99 for report in reports), 50), "ms"),
+            Baseline("the generator's share of a core", max(report.busy for report in reports), ""),
+        )
+        rows.append(Row(f"requests/s: {name}", pick(each, 50), "requests/s", None, beside, spread_of(each)))
     for name, why in silent.items():
         rows.append(not_measured(f"requests/s: {name}", "requests/s", None, why))
     return rows

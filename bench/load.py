@@ -3,8 +3,9 @@
 In: one line of JSON on standard input (`Order`). Out: one line when all connections are open (`open`), and at the end
 one line of JSON (`Report`). It ends when its time is over or another line comes in.
 
-One thread and `epoll`, constant request bytes, no parsing beyond status and length: about 60,000 requests a second
-on a core. `bench.gateway_peer` shows beside each result what it reaches against a bare Envoy.
+One thread and `epoll`, constant request bytes, no parsing beyond status and length. `bench.gateway_peer` shows what it
+reaches against an Envoy that answers at once, and which share of a core it had at each rate: below 1,
+something else was the bottleneck.
 
 Run: python -m bench.load <<< '{"port": 10000, "requests": ["/acme/models/m0"], "seconds": 5}'
 """
@@ -70,6 +71,11 @@ class Report:
     @property
     def rate(self) -> float:
         return self.answered / self.seconds
+
+    @property
+    def busy(self) -> float:
+        """The share of a core that the generator used: near 1, it was the bottleneck itself."""
+        return self.worked / self.seconds
 
     @property
     def failed(self) -> int:

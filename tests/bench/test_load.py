@@ -37,6 +37,7 @@ def test_paths_are_asked_for_in_turn() -> None:
 
 
 def test_what_is_not_answered_with_success_failed() -> None:
-    report = Report(10, 2.0, {"200": 6, "204": 1, "404": 2, "503": 1}, 4, 0.0, 0.0, 0.0, 0.0)
+    report = Report(10, 2.0, {"200": 6, "204": 1, "404": 2, "503": 1}, 4, 0.0, 0.0, 0.0, 0.5)
     assert report.rate == 5.0
     assert report.failed == 7
+    assert report.busy == 0.25
