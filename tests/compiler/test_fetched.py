@@ -105,13 +105,24 @@ def test_N6_clusters_and_endpoints_are_the_very_objects_that_others_are_sent() -
             assert own.get(type_url, name) is plain.get(type_url, name)
 
 
-@pytest.mark.parametrize("dialect", [Dialect(), Dialect("sotw"), Dialect("delta"), Dialect("ads", (1, 36))])
+@pytest.mark.parametrize(
+    "dialect",
+    [
+        *(Dialect(), Dialect("sotw"), Dialect("delta"), Dialect("ads", (1, 36)), Dialect("ads", (1, 40))),
+        *(Dialect("ads", release, incremental=True) for release in ((1, 36), (1, 39))),
+    ],
+)
 def test_clients_that_cannot_fetch_are_served_eagerly(dialect: Dialect) -> None:
     on_demand, eager = Fleet().compile(*world(*LLAMAS)), Fleet().compile(*world(*LLAMAS, delivery="eager"))
     one, other = see(on_demand, dialect), see(eager, dialect)
     assert not diff(one, other)
     assert not one.has_reserve
     assert ON_DEMAND not in {each["name"] for each in manager(one)["http_filters"]}
+
+
+@pytest.mark.parametrize("release", [None, (1, 40), (2, 0)])
+def test_releases_since_1_40_can_fetch(release: tuple[int, int] | None) -> None:
+    assert see(Fleet().compile(*world(*LLAMAS)), Dialect("ads", release, incremental=True)).has_reserve
 
 
 def test_a_listener_is_the_same_whatever_the_delivery() -> None:

@@ -94,7 +94,7 @@ def _is_unavailable(answer: Answer) -> bool:
 
 def test_an_envoy_that_was_asked_nothing_has_nothing_of_a_model(cold: Cold) -> None:
     for at in range(30):
-        cold.put(f"idle-{at}", "one")
+        cold.write(f"idle-{at}", "one")
     cold.write("idle-warm", "two", warm=True)
     assert cold.held("ScopedRouteConfiguration") >= {f"acme/models/idle-{at}" for at in range(30)}
     assert cold.held("Cluster") == cold.clusters() == {"acme/models/idle-warm/production/two"}
@@ -122,7 +122,7 @@ def test_the_first_request_is_served_whatever_it_is(cold: Cold, method: str) -> 
 
 
 def test_a_large_first_body_arrives_whole(cold: Cold) -> None:
-    cold.put("large", "one")
+    cold.write("large", "one")
     cold.write("large-chunked", "one")
     answer = cold.ask("large", "POST", LARGE)
     assert (answer.status, answer.json()["digest"]) == (200, sha256(LARGE).hexdigest())
@@ -176,6 +176,8 @@ def test_backends_with_names_and_certificates_are_reached_with_the_first_request
         workload(name, "acme", {"production": [revision("v1", each)]}) for name, each in backends.items()
     ]
     cold.save(lambda: write(cold.folder, "acme/far.yaml", models))
+    scopes = {f"acme/models/{name}" for name in backends}
+    wait_until(lambda: cold.held("ScopedRouteConfiguration") >= scopes, "both models are known")
     assert not {"acme/models/named/production/v1", "acme/models/encrypted/production/v1"} & cold.clusters()
     assert (cold.served("named"), cold.served("encrypted")) == ("one", "secure")
 
@@ -295,8 +297,8 @@ def test_a_model_that_becomes_warm_is_there_and_one_that_becomes_cold_goes(cold:
 
 
 def test_without_a_control_plane_what_is_there_is_served_and_the_rest_told_so(cold: Cold) -> None:
-    cold.put("used", "one")
-    cold.put("ready", "two", warm=True)
+    cold.write("used", "one")
+    cold.write("ready", "two", warm=True)
     for name in ("unused", "unused-post", "unused-upload"):
         cold.write(name, "three")
     assert cold.served("used") == "one"
@@ -305,7 +307,7 @@ def test_without_a_control_plane_what_is_there_is_served_and_the_rest_told_so(co
         assert (cold.served("used"), cold.served("ready")) == ("one", "two")
         assert _is_unavailable(cold.ask("unused"))
         assert _is_unavailable(cold.ask("unused"))
-        assert _is_unavailable(cold.ask("unused-post", "POST", LARGE))
+        assert _is_unavailable(cold.ask("unused-post", "POST", LARGE[:100_000]))
         with Wire(cold.port) as wire:
             headers = [*bearer(cold.token), ("Content-Length", "3")]
             wire.send(write_request("/acme/models/unused-upload", "POST", headers, b"a"))
@@ -344,7 +346,7 @@ def test_a_control_plane_that_comes_back_with_the_same_sends_nothing(cold: Cold)
 def test_a_control_plane_that_comes_back_with_changes_is_followed(cold: Cold) -> None:
     names = ("kept", "moved", "renewed", "dropped", "cooled")
     for name in names:
-        cold.put(f"back-{name}", "one", warm=name == "cooled")
+        cold.write(f"back-{name}", "one", warm=name == "cooled")
     cold.settle()
     cold.write("back-cold", "one")
     assert [cold.served(f"back-{name}") for name in names] == ["one"] * 5

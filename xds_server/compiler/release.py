@@ -26,3 +26,15 @@ SINCE: Final[Mapping[Feature, tuple[int, int]]] = {Feature.CEL_STRINGS: (1, 37)}
 def find_lacking(release: tuple[int, int] | None) -> frozenset[Feature]:
     """What a release lacks; `None` (no Envoy, or one that does not say) is taken for the newest."""
     return frozenset(feature for feature, since in SINCE.items() if release is not None and release < since)
+
+
+_FETCHES_SINCE: Final = (1, 40)
+
+
+def can_fetch(release: tuple[int, int] | None) -> bool:
+    """Whether a release can fetch models with their first request; `None` as for ``find_lacking``.
+
+    Up to 1.39 a request that waited for its route begins anew when it is there, and goes through all filters once more:
+    the token, which the first time was checked and taken out, is missing then, and the answer is 401.
+    """
+    return release is None or release >= _FETCHES_SINCE

@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 
 from xds_server.snapshot import Dialect, Transport
 
-from .release import Feature, find_lacking
+from .release import Feature, can_fetch, find_lacking
 from .source import source, typed_source
 
 
@@ -57,6 +57,8 @@ NEWEST = Target()
 def find_target(dialect: Dialect, fetching: Fetching | None) -> Target:
     """What a client of this dialect is sent, of a gateway whose models come in this way (`None`: no Envoy's).
 
-    Dialects that differ in nothing share it. Only the incremental variant over ADS can fetch on demand.
+    Dialects that differ in nothing share it. Only the incremental variant over ADS can fetch on demand, and not in
+    every release.
     """
-    return Target(dialect.transport, find_lacking(dialect.release), fetching if dialect.incremental else None)
+    fetches = dialect.incremental and can_fetch(dialect.release)
+    return Target(dialect.transport, find_lacking(dialect.release), fetching if fetches else None)

@@ -147,8 +147,8 @@ class GatewaySpec(Part):
         default="auto",
         description="When an Envoy gets a model's configuration. `eager`: at once, for every model. `on-demand`: "
         "with the first request for the model, or at once if the model is `warm`. `auto`: on demand above 1,000 "
-        "models, agents and functions. On demand needs the incremental variant over ADS, as bootstraps made by "
-        "Fairlead have it; other clients are served eagerly.",
+        "models, agents and functions. On demand needs Envoy 1.40 and the incremental variant over ADS, as "
+        "bootstraps made by Fairlead have it; other clients are served eagerly.",
         examples=["on-demand"],
     )
     limits: Limits = Field(default_factory=Limits, description="What one Envoy takes on at a time.")
