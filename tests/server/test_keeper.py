@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -62,12 +63,13 @@ async def test_what_takes_long_to_write_is_not_written_all_the_time(monkeypatch:
     async def sleep(seconds: float) -> None:
         nonlocal now
         now += seconds
-        await pause(0)
+        await asyncio.sleep(0)
         if len(written) > 4:
             raise asyncio.CancelledError
 
-    pause = asyncio.sleep
-    monkeypatch.setattr(asyncio, "sleep", sleep)
+    # Its own only: other tests' control planes sleep, too.
+    its = SimpleNamespace(sleep=sleep, Event=asyncio.Event, to_thread=asyncio.to_thread)
+    monkeypatch.setattr("xds_server.server.keeper.asyncio", its)
     monkeypatch.setattr("xds_server.server.keeper.monotonic", lambda: now)
     keeper = Keeper(SlowArchive(), Readiness(), pause=2.0)  # type: ignore[arg-type]
     keeper.note(BUILT)
