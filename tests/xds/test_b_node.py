@@ -209,7 +209,7 @@ async def test_B7_B8_what_a_node_is_sent_follows_from_what_it_says_of_itself(
 ) -> None:
     gateways = {name: layer([res(L, name)]) for name in ("by id", "by metadata", "by cluster", "edge")}
 
-    def speak(dialect: Dialect) -> Layers | None:
+    def speak(_gateway: str, dialect: Dialect) -> Layers | None:
         if dialect.release is None or dialect.release >= (1, 37):
             return None
         return Layers({}, gateways, lambda region: layer([res(L, f"{region} of 1.36")]))
