@@ -112,6 +112,8 @@ async def test_P6_a_generation_is_logged_with_its_time_and_a_version_leads_to_it
             (tmp_path / "llama.yaml").write_text(model("llama", 1001))
             await wait_for(client, 1001)
             await until(lambda: row(plane, "ClusterLoadAssignment", CLUSTER)["state"] == "acked")
+            # The client may be quicker than the log.
+            await until(lambda: len([each for each in logged if each["event"] == "published"]) > 1)
     found = row(plane, "ClusterLoadAssignment", CLUSTER)
     published = [entry["generation"] for entry in logged if entry["event"] == "published"]
     assert found["acked_generation"] == plane.readiness.generation
