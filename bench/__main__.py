@@ -32,8 +32,8 @@ def main() -> int:
         "--keep", action="store_true", help="keep the folders of all processes, with their logs"
     )
     arguments = parser.parse_args()
-    if arguments.write and (arguments.only or arguments.quick):
-        parser.error("--write is for a whole run: without --only and --quick")
+    if arguments.write and arguments.quick:
+        parser.error("--write is for sizes that say something: without --quick")
     # Processes are ended on the way out of each block; signals have to take that way, even where a shell that put
     # this into the background has Ctrl-C ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)

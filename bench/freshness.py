@@ -36,8 +36,9 @@ def measure(setting: Setting) -> list[Row]:
     """Milliseconds from a saved file to the first 200, for few models and for many."""
     many = setting.size(10_000, 300)
     rows = []
-    for models, goals in ((10, (None, None)), (many, (Goal(8), Goal(20)))):
-        taken, plain = _fairlead(setting, models, setting.size(200 if models == many else 50, 20))
+    some = setting.size(1_000, 100)
+    for models, goals in ((10, (None, None)), (some, (None, None)), (many, (Goal(8), Goal(20)))):
+        taken, plain = _fairlead(setting, models, setting.size(200 if models == many else 100, 20))
         baselines = [Baseline("one plain request, p50", pick(sorted(plain), 50), "ms")]
         if models == many:
             changes = setting.size(30, 5)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bench import plot
 from bench.peer import ROOT, Peer
+from bench.registry import NAMES
 from bench.results import Measured
 from bench.table import table
 from xds_server import __version__
@@ -33,16 +34,21 @@ def text(measured: list[Measured], where: str) -> str:
     goals = [row for row in rows if row.goal]
     met, open_ = sum(row.met is True for row in goals), sum(row.met is None for row in goals)
     minutes = sum(each.took for each in measured) / 60
+    names = [each.scenario.name for each in measured]
+    left_out = [name for name in NAMES if name not in names]
+    only = " ".join(f"--only {name}" for name in names)
+    command = f"python -m bench {only} --write" if left_out else "make bench"
+    rest = f" Not run this time: {', '.join(left_out)}." if left_out else ""
     return (
         f"""# Benchmarks
 
-<!-- Made by `make bench`. Edit the docstrings in bench/ and the texts in bench/findings/ instead. -->
+<!-- Made by `{command}`. Edit the docstrings in bench/ and the texts in bench/findings/ instead. -->
 
 {where}
 
-One command, `make bench`, made this page, [the results as data](../bench/results.json) and the plot, in {minutes:.0f}
-minutes. The control plane, Envoys (one worker each), model servers and clients are processes that share these cores;
-everything is on loopback. Absolute numbers depend on the machine, so each has a baseline of the same run beside it.
+One command, `{command}`, made this page, [the results as data](../bench/results.json) and the plot, in {minutes:.0f}
+minutes.{rest} The control plane, Envoys (one worker each), model servers and clients are processes that share these
+cores; everything is on loopback. Absolute numbers depend on the machine, so each has a baseline of the same run beside it.
 Percentiles are nearest-rank; with n below 100, p99 is the largest.
 
 Of {len(goals)} goals {met} are met, {len(goals) - met - open_} are not, {open_} could not be measured.
