@@ -48,8 +48,8 @@ def text(measured: list[Measured], where: str) -> str:
 
 One command, `{command}`, made this page, [the results as data](../bench/results.json) and the plot, in {minutes:.0f}
 minutes.{rest} The control plane, Envoys (one worker each), model servers and clients are processes that share these
-cores; everything is on loopback. Absolute numbers depend on the machine, so each has a baseline of the same run beside it.
-Percentiles are nearest-rank; with n below 100, p99 is the largest.
+cores; everything is on loopback. Absolute numbers depend on the machine, so each has a baseline of the same run beside
+it. Percentiles are nearest-rank; with n below 100, p99 is the largest.
 
 Of {len(goals)} goals {met} are met, {len(goals) - met - open_} are not, {open_} could not be measured.
 
