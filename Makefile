@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup up test test-without-docker test-matrix conformance lint types contracts check golden docs bench lock clean
+.PHONY: help setup up test test-without-docker test-matrix conformance mutants lint types contracts check golden docs bench lock clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-20s %s\n", $$1, $$2}'
@@ -36,6 +36,9 @@ TESTS ?= tests
 conformance: setup ## Run the tests of the xDS requirements and write docs/xds-conformance.md (TESTS=tests/matrix: the matrix's lines)
 	@$(if $(findstring tests/matrix,$(TESTS)),tests/matrix/install)
 	$(BIN)/python -m pytest $(TESTS) --update-conformance
+
+mutants: setup ## Break each promise of the run endpoint once, see that the tests notice, and write docs/testing.md (about 15 minutes)
+	$(BIN)/python -m tests.mutants --write
 
 lint: setup ## Check style
 	$(BIN)/ruff check .

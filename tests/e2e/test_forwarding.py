@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from hashlib import sha256
 
 import pytest
@@ -14,6 +15,8 @@ from tests.e2e.stack import Stack
 from tests.e2e.wire import Wire, ask, bearer, write_request
 
 pytestmark = pytest.mark.envoy
+
+_LONGER_THAN_ENVOY_WAITS = 16.0
 
 
 @pytest.mark.parametrize(
@@ -107,6 +110,21 @@ def test_server_sent_events_are_not_held_back(stack: Stack, port: int) -> None:
         model.feed(None)
         assert wire.chunk() == b""
     assert [each.target for each in seen] == ["/stream"]
+
+
+def test_an_answer_may_take_longer_than_envoy_would_wait(stack: Stack) -> None:
+    """Envoy's own limit for the whole of an answer is 15 seconds; this one goes on for longer, and ends well."""
+    model = stack.upstreams["paris"]
+    with Wire(stack.ports.paris) as wire:
+        wire.send(write_request("/acme/models/llama/stream", "POST", bearer(stack.acme), b"{}"))
+        assert wire.head()[0] == 200
+        started = time.monotonic()
+        while time.monotonic() - started < _LONGER_THAN_ENVOY_WAITS:
+            model.feed(b"data: 1\n\n")
+            assert wire.chunk() == b"data: 1\n\n"
+            time.sleep(0.5)
+        model.feed(None)
+        assert wire.chunk() == b""
 
 
 def test_a_web_socket_carries_both_ways(stack: Stack, port: int) -> None:
