@@ -37,7 +37,7 @@ conformance: setup ## Run the tests of the xDS requirements and write docs/xds-c
 	@$(if $(findstring tests/matrix,$(TESTS)),tests/matrix/install)
 	$(BIN)/python -m pytest $(TESTS) --update-conformance
 
-mutants: setup ## Break each promise of the run endpoint once, see that the tests notice, and write docs/testing.md (about 15 minutes)
+mutants: setup ## Break each promise of the run endpoint once, see that the tests notice, and write docs/testing.md (about 20 minutes)
 	$(BIN)/python -m tests.mutants --write
 
 lint: setup ## Check style

@@ -41,8 +41,7 @@ def read(page: Path = PAGE) -> str:
 
 def _broken(verdict: Verdict) -> str:
     mutant = verdict.mutant
-    two = f" (with {len(mutant.edits)} edits: {mutant.why})" if mutant.why else ""
-    return f"{mutant.broken}{two}"
+    return f"{mutant.broken} ({mutant.why})" if mutant.why else mutant.broken
 
 
 def _noticed(verdict: Verdict) -> str:
