@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import time
 
-PAUSE = 0.0002
+PAUSE = 0.001
 """Seconds between two questions for something that is awaited: a client that never rests would take a core from those
 it waits for, on two cores half of the machine."""
 PATIENCE = 120.0

@@ -1,5 +1,5 @@
 """A new model's YAML file is saved beside the others; a client with a token asks for it on a kept-alive connection,
-five thousand times a second at most, until it answers 200. One change at a time, on an idle system, all models
+a thousand times a second at most, until it answers 200. One change at a time, on an idle system, all models
 delivered eagerly; each time runs from before the file is written.
 
 Beside it, asked for in the same way: one plain request to a model that is there (no change can be seen sooner); a bare

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.sources.follower import following, until
 from xds_server.sources import FolderSource
+from xds_server.sources.notices import PortableNotices
 from xds_server.sources.watch import Watch
 
 _PATIENCE = 20.0
@@ -25,71 +25,11 @@ def _without_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("xds_server.sources.folder.SWEEP", 1000.0)
 
 
-class Follower:
-    """Reads a source whenever it says so, as the server does."""
-
-    def __init__(self, source: FolderSource) -> None:
-        self.source = source
-        self.files: dict[str, str] = {}
-        self.names: dict[str, str] = {}
-        self.reads = 0
-        self.failures = 0
-        self._changed = asyncio.Condition()
-
-    async def follow(self) -> None:
-        changes = self.source.changes()
-        try:
-            await self._read()
-            async for _ in changes:
-                await self._read()
-        finally:
-            await changes.aclose()  # type: ignore[attr-defined]
-
-    async def _read(self) -> None:
-        try:
-            text = await asyncio.to_thread(self.source.read)
-        except OSError:
-            text = None
-            self.failures += 1
-        async with self._changed:
-            self.reads += 1
-            if text is not None:
-                self.names = dict(text.files)
-                self.files = {os.path.basename(name): content for name, content in text.files.items()}
-            self._changed.notify_all()
-
-    async def sees(self, **files: str) -> None:
-        wanted = {f"{name}.yaml": content for name, content in files.items()}
-        await self._waits(lambda: self.files == wanted)
-
-    async def sees_named(self, wanted: dict[str, str]) -> None:
-        await self._waits(lambda: self.names == wanted)
-
-    async def fails(self) -> None:
-        await self._waits(lambda: self.failures > 0)
-
-    async def _waits(self, holds: Callable[[], bool]) -> None:
-        async with self._changed:
-            await asyncio.wait_for(self._changed.wait_for(holds), _PATIENCE)
-
-
-@asynccontextmanager
-async def _following(path: str | Path) -> AsyncIterator[Follower]:
-    follower = Follower(FolderSource(path))
-    task = asyncio.create_task(follower.follow())
-    watching = asyncio.create_task(_until(lambda: follower.source.watched))
-    await asyncio.wait({task, watching}, return_when=asyncio.FIRST_COMPLETED)
-    try:
-        yield follower
-    finally:
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
-
-async def _until(holds: Callable[[], bool]) -> None:
-    while not holds():
-        await asyncio.sleep(0)
+@pytest.fixture(autouse=True, params=["here", "elsewhere"])
+def _listening(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything holds with this system's own notices, and with those that there are on every system."""
+    if request.param == "elsewhere":
+        monkeypatch.setattr("xds_server.sources.watch.listen", PortableNotices)
 
 
 def _replace(path: Path, content: str) -> None:
@@ -116,7 +56,7 @@ def _as_sed(path: Path, content: str) -> None:
 async def test_a_file_is_saved(tmp_path: Path, save: Callable[[Path, str], object]) -> None:
     path = tmp_path / "a.yaml"
     path.write_text("0")
-    async with _following(tmp_path) as follower:
+    async with following(tmp_path) as follower:
         await follower.sees(a="0")
         for turn in range(1, 6):
             save(path, str(turn))
@@ -142,7 +82,7 @@ async def test_names_stay_as_given_in_a_folder(here: Path, given: str) -> None:
     start = _FOLDERS[given].format(root)
     path = Path(root, "a.yaml")
     path.write_text("0")
-    async with _following(root) as follower:
+    async with following(root) as follower:
         await follower.sees_named({f"{start}a.yaml": "0"})
         with path.open("a") as file:
             file.write("1")
@@ -165,7 +105,7 @@ async def test_names_stay_as_given_in_a_folder(here: Path, given: str) -> None:
 async def test_names_stay_as_given_for_a_single_file(here: Path, given: str) -> None:
     path = Path(given or here / "a.yaml")
     path.write_text("0")
-    async with _following(given or path) as follower:
+    async with following(given or path) as follower:
         await follower.sees_named({str(path): "0"})
         with path.open("a") as file:
             file.write("1")
@@ -184,14 +124,14 @@ async def test_names_stay_as_given_for_a_single_file(here: Path, given: str) -> 
 
 async def test_a_single_file_that_is_deleted_is_missed(here: Path) -> None:
     Path("a.yaml").write_text("1")
-    async with _following("a.yaml") as follower:
+    async with following("a.yaml") as follower:
         await follower.sees(a="1")
         Path("a.yaml").unlink()
         await follower.fails()
 
 
 async def test_files_come_move_and_go(tmp_path: Path) -> None:
-    async with _following(tmp_path) as follower:
+    async with following(tmp_path) as follower:
         (tmp_path / "a.yaml").write_text("a")
         await follower.sees(a="a")
         (tmp_path / "a.yaml").rename(tmp_path / "b.yaml")
@@ -201,7 +141,7 @@ async def test_files_come_move_and_go(tmp_path: Path) -> None:
 
 
 async def test_folders_come_move_and_go(tmp_path: Path) -> None:
-    async with _following(tmp_path / ".") as follower:
+    async with following(tmp_path / ".") as follower:
         (tmp_path / "one").mkdir()
         (tmp_path / "one/a.yaml").write_text("a")
         await follower.sees(a="a")
@@ -226,7 +166,7 @@ async def test_a_kubernetes_volume_is_swapped(tmp_path: Path) -> None:
 
     publish(1)
     (tmp_path / "a.yaml").symlink_to("..data/a.yaml")
-    async with _following(tmp_path) as follower:
+    async with following(tmp_path) as follower:
         await follower.sees(a="1")
         for number in (2, 3, 4):
             publish(number)
@@ -240,7 +180,7 @@ async def test_a_linked_root_is_pointed_elsewhere(tmp_path: Path) -> None:
         (tmp_path / f"release-{number}/a.yaml").write_text(number)
     root = tmp_path / "current"
     root.symlink_to("release-1")
-    async with _following(root) as follower:
+    async with following(root) as follower:
         await follower.sees(a="1")
         (tmp_path / "next").symlink_to("release-2")
         (tmp_path / "next").rename(root)
@@ -253,7 +193,7 @@ async def test_the_folder_goes_away_and_comes_back(tmp_path: Path) -> None:
     root = tmp_path / "set"
     root.mkdir()
     (root / "a.yaml").write_text("1")
-    async with _following(root) as follower:
+    async with following(root) as follower:
         await follower.sees(a="1")
         shutil.rmtree(root)
         (tmp_path / "new").mkdir()
@@ -281,7 +221,7 @@ async def test_a_folder_further_up_is_replaced(
     path = tmp_path / "far/up/set/a.yaml"
     path.parent.mkdir(parents=True)
     path.write_text("1")
-    async with _following(tmp_path / "far/up" / name) as follower:
+    async with following(tmp_path / "far/up" / name) as follower:
         await follower.sees(a="1")
         take(tmp_path / "far")
         if not at_once:
@@ -310,20 +250,20 @@ async def test_a_sweep_that_finds_something_has_the_watches_renewed(
     monkeypatch.setattr("xds_server.sources.watch.Watch", Counted)
     monkeypatch.setattr("xds_server.sources.watch.PULSE", 1000.0)
     monkeypatch.setattr("xds_server.sources.folder.SWEEP", 0.05)
-    async with _following(tmp_path) as follower:
+    async with following(tmp_path) as follower:
         # The first may still be found by the look at the beginning, the second by a sweep only.
         for content in "12":
             (tmp_path / "a.yaml").write_text(content)
             await follower.sees(a=content)
         async with asyncio.timeout(_PATIENCE):
-            await _until(lambda: len(made) >= 4)
+            await until(lambda: len(made) >= 4)
         assert made[2:4] == made[:2] == [tmp_path.parent, tmp_path]
 
 
 async def test_a_single_file(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     path.write_text("1")
-    async with _following(path) as follower:
+    async with following(path) as follower:
         await follower.sees(a="1")
         _replace(path, "2")
         await follower.sees(a="2")
@@ -344,7 +284,7 @@ async def test_a_change_before_the_watch_begins_is_not_lost(tmp_path: Path) -> N
 
 async def test_what_does_not_count_is_not_reported(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("1")
-    async with _following(tmp_path) as follower:
+    async with following(tmp_path) as follower:
         await follower.sees(a="1")
         reads = follower.reads
         for name in (".a.yaml.swp", "a.yaml~", "#a.yaml#", "notes.md", "schema.json", ".git/index"):
@@ -371,7 +311,7 @@ async def test_what_the_kernel_does_not_tell_is_found_by_looking(
 
     monkeypatch.setattr("xds_server.sources.folder.Watches", Deaf)
     monkeypatch.setattr("xds_server.sources.folder.SWEEP", 0.05)
-    async with _following(tmp_path) as follower:
+    async with following(tmp_path) as follower:
         (tmp_path / "a.yaml").write_text("1")
         await follower.sees(a="1")
         _replace(tmp_path / "a.yaml", "2")
@@ -384,7 +324,7 @@ async def test_what_the_kernel_does_not_tell_is_found_by_looking(
 
 
 async def test_many_files_at_once_are_few_reads(tmp_path: Path) -> None:
-    async with _following(tmp_path) as follower:
+    async with following(tmp_path) as follower:
         reads = follower.reads
         for number in range(300):
             (tmp_path / f"f{number}.yaml").write_text(str(number))
@@ -394,7 +334,7 @@ async def test_many_files_at_once_are_few_reads(tmp_path: Path) -> None:
 
 async def test_nothing_is_left_behind(tmp_path: Path) -> None:
     before = set(threading.enumerate())  # other tests' sources may be watching meanwhile
-    async with _following(tmp_path) as follower:
+    async with following(tmp_path) as follower:
         (tmp_path / "a.yaml").write_text("1")
         await follower.sees(a="1")
     left = set(threading.enumerate()) - before

@@ -25,10 +25,11 @@ from xds_server.server.load_service import LoadService
 from xds_server.server.membership import Membership
 from xds_server.server.metrics import Metrics
 from xds_server.server.nodes import NodeStatus
+from xds_server.server.outlook import Sights
 from xds_server.server.pacing import Pacing
 from xds_server.server.peer import peer_of
 from xds_server.server.port import PortTaken, bind, split
-from xds_server.server.publisher import Publisher
+from xds_server.server.publisher import NOTHING_PREPARED, Publisher
 from xds_server.server.readiness import Readiness
 from xds_server.server.session import Services
 from xds_server.server.tls import Certificates, Tls
@@ -148,9 +149,12 @@ class ControlPlane:
     def _shown(address: str, port: int) -> str:
         return f"{split(address)[0]}:{port}"
 
-    async def publish(self, catalogue: Catalogue) -> None:
-        """Make a catalogue the one that is served; returns when all streams were told what changed."""
-        await self.publisher.publish(catalogue)
+    async def publish(self, catalogue: Catalogue, prepared: Sights = NOTHING_PREPARED) -> None:
+        """Make a catalogue the one that is served; returns when all streams were told what changed.
+
+        `prepared` is what `Publisher.prepare` made of it.
+        """
+        await self.publisher.publish(catalogue, prepared)
         first = not self.readiness.ready
         self.readiness.generation = catalogue.generation
         if first:

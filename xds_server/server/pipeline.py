@@ -21,6 +21,8 @@ from xds_server.policy import LoadCache, Loaded, load
 from xds_server.server.control_plane import ControlPlane
 from xds_server.server.guard import Guard
 from xds_server.server.keeper import PAUSE, Keeper
+from xds_server.server.outlook import Sights
+from xds_server.server.publisher import NOTHING_PREPARED
 from xds_server.server.report import Reporter
 from xds_server.snapshot import Catalogue
 from xds_server.sources import SourceText
@@ -211,13 +213,13 @@ class Pipeline:
         async with self._stepping, self._undisturbed():
             first = not outlet.plane.readiness.ready
             try:
-                update = await asyncio.to_thread(self.refresh)
+                update, prepared = await asyncio.to_thread(self._refresh_for, outlet)
             except Exception as error:  # noqa: BLE001 (the next change is another chance, and what is served stays)
                 outlet.reporter.tell_failure(error)
                 found = await self._fall_back() if first else None
                 if found is None:
                     return
-                update = found
+                update, prepared = found, NOTHING_PREPARED
                 outlet.reporter.tell_fall_back()
             else:
                 outlet.reporter.tell(update.built, update.load_seconds, update.compile_seconds)
@@ -225,12 +227,20 @@ class Pipeline:
             if not update.built.servable:
                 log.error("there is no gateway to serve yet; mend the policies and save them")
                 return
-            await self._publish(update, outlet)
+            await self._publish(update, prepared, outlet)
             if first:
                 # What the first load made mostly lives as long as we do; walking it over and over is what would
                 # make a later change slow.
                 gc.collect()
                 gc.freeze()
+
+    def _refresh_for(self, outlet: _Outlet) -> tuple[Update, Sights]:
+        """Run once, and make at once what those who are there will see of it."""
+        update = self.refresh()
+        # What an earlier process served is part of what they may hold, and comes first.
+        if update.before is not None:
+            return update, NOTHING_PREPARED
+        return update, outlet.plane.publisher.prepare(update.catalogue)
 
     async def _fall_back(self) -> Update | None:
         try:
@@ -252,10 +262,10 @@ class Pipeline:
             self._archive.breath.busy(False)
 
     @staticmethod
-    async def _publish(update: Update, outlet: _Outlet) -> None:
+    async def _publish(update: Update, prepared: Sights, outlet: _Outlet) -> None:
         if update.before is not None:
             outlet.plane.publisher.remember(update.before)
-        await outlet.plane.publish(update.catalogue)
+        await outlet.plane.publish(update.catalogue, prepared)
         if outlet.keeper is not None:
             outlet.keeper.note(update.built)
         log.info(

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from time import monotonic, perf_counter
+from time import perf_counter
 from typing import Final, Protocol
 
 import structlog
 
 from xds_server.server.metrics import Metrics
-from xds_server.snapshot import Audience, Catalogue, Diff, View, diff
+from xds_server.server.outlook import Outlook, Sights
+from xds_server.snapshot import Audience, Catalogue, Diff, View
 
 log = structlog.get_logger("fairlead.publisher")
+
+NOTHING_PREPARED: Final[Sights] = {}
 
 
 class Reader(Protocol):
@@ -52,11 +55,6 @@ def _warn_of_end(audience: Audience, view: View) -> None:
     log.warning(f"gateway is gone; {rest}", gateway=audience.gateway)
 
 
-_REMEMBERED: Final = 8
-_MEMORY_SECONDS: Final = 600.0
-"""How many earlier catalogues are remembered, and for how long: a client that comes back may hold what they had."""
-
-
 class Publisher:
     """Holds the current catalogue, and shows each reader its audience's view of it.
 
@@ -66,34 +64,41 @@ class Publisher:
 
     def __init__(self, metrics: Metrics) -> None:
         self.catalogue: Catalogue | None = None
-        self._past: tuple[tuple[float, Catalogue], ...] = ()
-        """Earlier catalogues and when they were followed by another, the newest first."""
+        self._outlook = Outlook(metrics)
         self._groups: dict[Audience, _Group] = {}
         self._identities: dict[str, frozenset[str]] = {}
         self._writing = asyncio.Lock()
         self._metrics = metrics
 
     def remember(self, catalogue: Catalogue) -> None:
-        """Take note of what clients may still hold: a catalogue that is not served, or no longer."""
-        self._past = ((monotonic(), catalogue), *self._past)[:_REMEMBERED]
+        """As `Outlook.remember`."""
+        self._outlook.remember(catalogue)
 
-    async def publish(self, catalogue: Catalogue) -> None:
-        """Make a catalogue the current one. An audience whose view fails to compile keeps the one it has."""
+    def prepare(self, catalogue: Catalogue) -> Sights:
+        """Return what those who are there now will see of a catalogue. In any thread; nobody is shown it yet."""
+        befores = {audience: group.view for audience, group in self._groups.copy().items()}
+        return self._outlook.look_all(catalogue, befores, self.catalogue)
+
+    async def publish(self, catalogue: Catalogue, prepared: Sights = NOTHING_PREPARED) -> None:
+        """Make a catalogue the current one. An audience whose view fails to compile keeps the one it has.
+
+        What is `prepared` and still holds need not be made.
+        """
         async with self._writing:
             started = perf_counter()
-            if self.catalogue is not None:
-                self.remember(self.catalogue)
-            fresh = {}
-            tried = {audience: group.view for audience, group in self._groups.items()}
+            befores = {audience: group.view for audience, group in self._groups.items()}
             divided = self.catalogue is not None and catalogue.divides_like(self.catalogue)
             for _, _, audience in () if divided else self._moves(catalogue):
-                tried.setdefault(audience, None)
+                befores.setdefault(audience, None)
             if self.catalogue is None:
-                _warn_of_strangers(tried, catalogue)
-            for audience, before in tried.items():
-                found = await self._look(catalogue, audience, before)
-                if found is not None:
-                    fresh[audience] = found
+                _warn_of_strangers(befores, catalogue)
+            fresh = {
+                audience: (sight.view, sight.change)
+                for audience, sight in (await self._look_all(catalogue, befores, prepared)).items()
+                if sight.view is not None
+            }
+            if self.catalogue is not None:
+                self.remember(self.catalogue)
             self.catalogue = catalogue
             self._identities |= {
                 name: catalogue.identities.get(name, frozenset()) for name in catalogue.gateways
@@ -108,10 +113,9 @@ class Publisher:
                 self._place(reader, audience, fresh[audience][0] if audience in fresh else None)
             # Those that came meanwhile found no catalogue, when this is the first one.
             for audience, group in list(self._groups.items()):
-                if audience not in tried:
+                if audience not in befores:
                     await self._first(audience, group)
-            counts = await asyncio.to_thread(catalogue.counts)
-            self._metrics.published(catalogue.generation, counts, perf_counter() - started)
+            self._metrics.published(catalogue.generation, catalogue.counts(), perf_counter() - started)
 
     def _moves(self, catalogue: Catalogue) -> list[tuple[Reader, Audience, Audience]]:
         """Find the readers that a catalogue makes a part of another audience than the one they are in.
@@ -134,33 +138,21 @@ class Publisher:
         if group.view is not None:
             reader.show(group.view, None)
 
-    async def _look(
-        self, catalogue: Catalogue, audience: Audience, before: View | None
-    ) -> tuple[View, Diff | None] | None:
-        def look() -> tuple[View, Diff | None] | None:
-            view = catalogue.view(audience, before)
-            if view is None:
-                return None
-            view.past = tuple(self._views_before(catalogue, audience))
-            return view, None if before is None else diff(before, view)
-
-        try:
-            found = await asyncio.to_thread(look)
-        except Exception:
-            log.exception("cannot make a view; its nodes keep what they have", **audience._asdict())
-            self._metrics.views_failed.inc()
-            return None
-        if before is not None and audience.gateway not in catalogue.gateways:
-            _warn_of_end(audience, found[0] if found is not None else before)
-        return found
-
-    def _views_before(self, catalogue: Catalogue, audience: Audience) -> Iterator[View]:
-        forgotten = monotonic() - _MEMORY_SECONDS
-        for since, each in self._past:
-            view = each.view(audience) if since > forgotten and each is not catalogue else None
-            if view is not None:
-                view.past = ()  # a chain of all views there ever were would never end
-                yield view
+    async def _look_all(
+        self, catalogue: Catalogue, befores: Mapping[Audience, View | None], prepared: Sights
+    ) -> Sights:
+        sights = {
+            audience: sight
+            for audience, sight in prepared.items()
+            if audience in befores and sight.before is befores[audience]
+        }
+        missing = {audience: view for audience, view in befores.items() if audience not in sights}
+        if missing:
+            sights |= await asyncio.to_thread(self._outlook.look_all, catalogue, missing, self.catalogue)
+        for audience, sight in sights.items():
+            if sight.before is not None and audience.gateway not in catalogue.gateways:
+                _warn_of_end(audience, sight.view or sight.before)
+        return sights
 
     def _show(self, group: _Group, view: View, change: Diff | None) -> None:
         group.view = view
@@ -181,9 +173,9 @@ class Publisher:
     async def _first(self, audience: Audience, group: _Group) -> None:
         catalogue = self.catalogue
         if group.view is None and catalogue is not None:
-            found = await self._look(catalogue, audience, None)
-            if found is not None:
-                self._show(group, found[0], None)
+            sight = await asyncio.to_thread(self._outlook.look, catalogue, audience, None, None)
+            if sight.view is not None:
+                self._show(group, sight.view, None)
 
     def detach(self, reader: Reader, audience: Audience) -> None:
         """Forget a reader; an audience without readers costs nothing."""

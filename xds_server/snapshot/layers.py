@@ -53,8 +53,8 @@ class Layers:
 
     def made(self) -> list[Layer]:
         """Return the layers there are, those of the regions made so far included."""
-        with self._lock:
-            return [self.shared, *self.gateways.values(), *self._regions.values()]
+        # Without the lock, which is kept while a region's layer is made.
+        return [self.shared, *self.gateways.values(), *self._regions.copy().values()]
 
     def view(self, generation: int, gateway: str, region: str, before: View | None = None) -> View | None:
         """Return what a gateway's clients in a region see, always the same object; `None`: no such gateway.

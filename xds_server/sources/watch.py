@@ -11,16 +11,8 @@ from errno import ENOENT
 from pathlib import Path
 
 import structlog
-from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
 
-STEP_MS = 2
-"""How often watchfiles looks whether the kernel has spoken. It passes a change on at the second look. At 1 ms a change
-is known 0.5 ms earlier, and an idle control plane takes 3 % of a core instead of 1 %."""
-
-RARE_STEP_MS = 25
-"""The same for what seldom happens."""
-
-_TIMEOUT_MS = 0
+from xds_server.sources.notices import listen
 
 PULSE = 1.0
 """Seconds between two looks whether what is watched is still what is found there: the kernel says nothing when
@@ -37,7 +29,6 @@ _Report = Callable[[set[str]], None]
 @dataclass(frozen=True, slots=True)
 class _Wish:
     folder: Path
-    step_ms: int
     recursive: bool
     report: _Report
 
@@ -45,27 +36,27 @@ class _Wish:
 class Watch:
     """A folder watched until `stop`: `report` is called on the event loop with the paths that changed.
 
-    The paths are relative to the folder; the empty one is the folder itself, deleted perhaps. watchfiles' own
-    `awatch` waits at least 50 ms, and begins to watch at an unknown moment; this watches from when it is made.
-    Raises FileNotFoundError when there is nothing to watch, OSError when the kernel refuses.
+    The paths are relative to the folder; the empty one is the folder itself, deleted perhaps. It is watched from when
+    this is made. Raises FileNotFoundError when there is nothing to watch, OSError when the kernel refuses.
     """
 
     def __init__(self, wish: _Wish, loop: asyncio.AbstractEventLoop) -> None:
-        folder = str(wish.folder)
         if not wish.folder.is_dir():
-            raise FileNotFoundError(ENOENT, os.strerror(ENOENT), folder)
+            raise FileNotFoundError(ENOENT, os.strerror(ENOENT), str(wish.folder))
         self._wish = wish
         self._loop = loop
-        # The kernel's names begin with the path watched; on systems other than Linux, with where it leads.
-        self._bases = (folder, os.path.realpath(folder))
         self._stopped = threading.Event()
-        self._notify = RustNotify([folder], False, False, 0, wish.recursive, True)
-        self._thread = threading.Thread(target=self._run, name=f"watch {folder}", daemon=True)
+        self._ending = threading.Lock()
+        self._notices = listen(wish.folder, recursive=wish.recursive)
+        self._thread = threading.Thread(target=self._run, name=f"watch {wish.folder}", daemon=True)
         self._thread.start()
 
     def end(self) -> None:
         """Begin to stop."""
-        self._stopped.set()
+        with self._ending:
+            if not self._stopped.is_set():
+                self._stopped.set()
+                self._notices.wake()
 
     def stop(self) -> None:
         """Stop watching, and wait for the thread to end: a few milliseconds. It never holds up its caller for
@@ -77,22 +68,31 @@ class Watch:
             _log.warning("a watch does not end; left behind", folder=str(self._wish.folder))
 
     def _run(self) -> None:
-        with self._notify as notify:
-            while not self._stopped.is_set():
-                changes = notify.watch(0, self._wish.step_ms, _TIMEOUT_MS, self._stopped)
-                if isinstance(changes, set) and not self._stopped.is_set():
-                    paths = {self._within(path) for _, path in changes}
-                    try:
-                        self._loop.call_soon_threadsafe(self._wish.report, paths)
-                    except RuntimeError:  # the loop has been closed without `stop`: nobody is listening
-                        return
+        try:
+            while not self._stopped.is_set() and self._report(self._next()):
+                pass
+        finally:
+            with self._ending:  # what is closed must not be woken: its number may be another's by then
+                self._stopped.set()
+                self._notices.close()
 
-    def _within(self, path: str) -> str:
-        for base in self._bases:
-            start = os.path.join(base, "")
-            if path.startswith(start):
-                return path[len(start) :]
-        return ""
+    def _next(self) -> set[str]:
+        try:
+            return self._notices.next()
+        except OSError as error:
+            _log.warning("folder not watched", folder=str(self._wish.folder), error=str(error))
+            self._stopped.wait(PULSE)
+            return {""}  # which has it watched anew
+
+    def _report(self, paths: set[str]) -> bool:
+        """Pass paths on; False when nobody is listening any more."""
+        if not paths or self._stopped.is_set():
+            return True
+        try:
+            self._loop.call_soon_threadsafe(self._wish.report, paths)
+        except RuntimeError:  # the loop has been closed without `stop`
+            return False
+        return True
 
 
 class Watches:
@@ -110,11 +110,11 @@ class Watches:
         self._loop = asyncio.get_running_loop()
         if path.is_dir():
             self._wishes = [
-                _Wish(self._root.parent, RARE_STEP_MS, False, self._changed_beside),
-                _Wish(self._root, STEP_MS, True, self._changed_inside),
+                _Wish(self._root.parent, False, self._changed_beside),
+                _Wish(self._root, True, self._changed_inside),
             ]
         else:
-            self._wishes = [_Wish(self._root.parent, STEP_MS, False, self._changed_inside)]
+            self._wishes = [_Wish(self._root.parent, False, self._changed_inside)]
         self._changing = threading.Lock()
         self._stopped = False
         self._watches: list[Watch] = []
@@ -177,7 +177,7 @@ class Watches:
                     self._watches.append(Watch(wish, self._loop))
                 except FileNotFoundError:
                     continue  # it is away; the pulse sees it come back
-                except (OSError, WatchfilesRustInternalError) as error:
+                except OSError as error:
                     # The sweep of the source finds changes all the same, and has this tried again.
                     _log.warning("folder not watched", folder=str(wish.folder), error=str(error))
 
