@@ -14,6 +14,7 @@ NAMES = (
     "freshness",
     "churn",
     "lookup",
+    "access",
     "idle_models",
     "footprint",
     "restart",

@@ -67,6 +67,13 @@ class Stack:
         """Wait until the control plane serves its first configuration."""
         self.processes.wait(lambda: _answers(f"http://127.0.0.1:{self.admin}/readyz"), "/readyz answered 200")
 
+    def sent(self) -> int:
+        """Bytes of all responses that the control plane has sent so far, by its own count."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/metrics", timeout=30) as answer:
+            lines = answer.read().decode().splitlines()
+        counted = [line for line in lines if line.startswith("fairlead_xds_response_bytes_total{")]
+        return int(sum(float(line.rpartition(" ")[2]) for line in counted))
+
     def token(self) -> str:
         """A token of the development issuer for the workspace."""
         command = [FAIRLEAD, "token", "create", "--workspace", "acme"]
