@@ -52,7 +52,7 @@ def test_yaml_and_json_say_the_same(inside: Run) -> None:
 def test_tls_to_the_control_plane_and_load_reports(inside: Run, tmp_path: Path) -> None:
     plain = json.loads(inside(*COMMAND, "-o", "json").stdout)
     assert "transport_socket" not in plain["static_resources"]["clusters"][0]
-    assert "cluster_manager" not in plain
+    assert "load_stats_config" not in plain["cluster_manager"]
     told = json.loads(
         inside(
             *(*COMMAND, "-o", "json", "--xds", "xds.internal:18000", "--load-reports"),

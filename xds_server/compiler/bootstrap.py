@@ -56,7 +56,11 @@ def compile_bootstrap(
             ]
         },
         "static_resources": {"clusters": [describe_control_plane(xds, trust)]},
-        **({"cluster_manager": {"load_stats_config": plain_api("sotw")}} if load_reports else {}),
+        "cluster_manager": {
+            # A worker has a cluster's hosts when it first sends to it.
+            "enable_deferred_cluster_creation": True,
+            **({"load_stats_config": plain_api("sotw")} if load_reports else {}),
+        },
         # A cluster's traffic statistics are made when it first has traffic.
         "deferred_stat_options": {"enable_deferred_creation_stats": True},
         "stats_config": {"stats_matcher": {"inclusion_list": {"patterns": [*_STATS, *_CLUSTER_STATS]}}},
