@@ -192,20 +192,20 @@ class TestRegions:
         fleet = Fleet()
         older = fleet.compile(*w.FLEET, w.workspace(), w.model("llama"))
         newer = fleet.compile(*w.FLEET, w.workspace(), w.model("llama"), w.model("mistral"))
-        done, plain = Event(), rendition._compile_regional
+        done, plain = Event(), rendition._regional
 
         def see_newer() -> None:
             see(newer)
             done.set()
 
         def compile_meanwhile(*args: Any) -> Any:
-            monkeypatch.setattr(rendition, "_compile_regional", plain)
+            monkeypatch.setattr(rendition, "_regional", plain)
             threads[0].start()
             done.wait(0.2)  # it must not be done before this is
             return plain(*args)
 
         threads = [Thread(target=see_newer)]
-        monkeypatch.setattr(rendition, "_compile_regional", compile_meanwhile)
+        monkeypatch.setattr(rendition, "_regional", compile_meanwhile)
         assert len(list(see(older).names(CLUSTER))) == 1
         threads[0].join()
         assert len(list(see(newer).names(CLUSTER))) == 2

@@ -31,6 +31,16 @@ def needs_dns(revision: Revision) -> bool:
     return any(not backend.address.is_ip for backend in revision.backends)
 
 
+def name_clusters(endpoint: Endpoint, *, by_dns: bool) -> list[str]:
+    """The names of an endpoint's clusters: of those that are tailored to a region, or of the others."""
+    return [
+        name_cluster(endpoint, deployment.environment, revision.name)
+        for deployment in endpoint.deployments
+        for revision in deployment.revisions
+        if needs_dns(revision) is by_dns
+    ]
+
+
 def compile_cluster(endpoint: Endpoint, environment: str, revision: Revision, target: Target) -> Resource:
     """The EDS cluster of a revision: the same for every node, wherever it is."""
     discovery = {"type": "EDS", "eds_cluster_config": {"eds_config": target.source}}

@@ -6,22 +6,25 @@ are in reserve. The rest, endpoints and secrets among it, clients ask for by nam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Mapping
 
-from xds_server.graph import Endpoint, Graph, Place
-from xds_server.shards import EMPTY
+from xds_server.graph import Endpoint, Graph
 from xds_server.snapshot import Layer, Resource, reserve
 from xds_server.wire import type_url
 
-from .index import EndpointIndex, RegionIndex, merge
-from .names import CLUSTER, name_cluster, name_key_cluster
+from .index import DeferredIndex, Recipes, RegionIndex, merge, recipe
+from .names import (
+    CLUSTER,
+    ROUTE_CONFIGURATION,
+    SCOPED_ROUTE_CONFIGURATION,
+    name_cluster,
+    name_key_cluster,
+)
 from .route import compile_routes
 from .scope import compile_scope
 from .target import Target
 
 _CLUSTERS = type_url(CLUSTER)
-
-Take = Callable[[Endpoint], Iterator[Resource]]
 
 
 class FetchedModels:
@@ -32,13 +35,13 @@ class FetchedModels:
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._models = EndpointIndex()
-        self._warm, self._cold = EndpointIndex(), EndpointIndex()
-        self._warm_regions, self._cold_regions = RegionIndex(), RegionIndex()
+        self._models = DeferredIndex()
+        self._warm, self._cold = DeferredIndex(), DeferredIndex()
+        self._warm_regions, self._cold_regions = RegionIndex(DeferredIndex), RegionIndex(DeferredIndex)
 
     def compile(self, graph: Graph, plain: Layer) -> Layer:
         """The fleet's layer; ``plain`` is the one of clients that cannot fetch."""
-        mixed = {**plain, **self._models.update(graph.endpoints, self._compile_model)}
+        mixed = {**plain, **self._models.update(graph.endpoints, self._recipes())}
         if not self._target.on_demand:
             return mixed
         clusters = plain.get(_CLUSTERS, {})
@@ -46,7 +49,7 @@ class FetchedModels:
         warm = self._warm.update(graph.endpoints, _taking(plain, warm=True))
         cold = self._cold.update(graph.endpoints, _taking(plain, warm=False))
         mixed |= merge(warm, {_CLUSTERS: {name: clusters[name] for name in keys}})
-        mixed[reserve(_CLUSTERS)] = cold.get(_CLUSTERS, EMPTY)
+        mixed[reserve(_CLUSTERS)] = cold[_CLUSTERS]
         return mixed
 
     def compile_region(self, graph: Graph, plain: Layer, region: str) -> Layer:
@@ -54,35 +57,45 @@ class FetchedModels:
         if not self._target.on_demand:
             return plain
 
-        def take(index: RegionIndex, *, warm: bool) -> Layer:
-            taking = _taking(plain, warm=warm)
-
-            def take_one(endpoint: Endpoint, _origin: Place | None) -> Iterator[Resource]:
-                return taking(endpoint)
-
-            return index.update(graph.endpoints, region, graph.regions.get(region), take_one)
+        def take(regions: RegionIndex[DeferredIndex], *, warm: bool) -> Mapping[str, Resource]:
+            with regions.of(region, graph.regions.get(region)) as index:
+                return index.update(graph.endpoints, _taking(plain, warm=warm))[_CLUSTERS]
 
         return {
             **plain,
-            _CLUSTERS: take(self._warm_regions, warm=True).get(_CLUSTERS, EMPTY),
-            reserve(_CLUSTERS): take(self._cold_regions, warm=False).get(_CLUSTERS, EMPTY),
+            _CLUSTERS: take(self._warm_regions, warm=True),
+            reserve(_CLUSTERS): take(self._cold_regions, warm=False),
         }
 
-    def _compile_model(self, endpoint: Endpoint) -> Iterator[Resource]:
-        if self._target.on_demand:
-            yield compile_scope(endpoint, self._target)
-        yield compile_routes(endpoint, self._target)
+    def _recipes(self) -> Recipes:
+        def name(endpoint: Endpoint) -> tuple[str]:
+            return (endpoint.path,)
+
+        def compile_one_scope(endpoint: Endpoint) -> tuple[Resource]:
+            return (compile_scope(endpoint, self._target),)
+
+        def compile_its_routes(endpoint: Endpoint) -> tuple[Resource]:
+            return (compile_routes(endpoint, self._target),)
+
+        routes = {type_url(ROUTE_CONFIGURATION): recipe(name, compile_its_routes)}
+        if not self._target.on_demand:
+            return routes
+        return {type_url(SCOPED_ROUTE_CONFIGURATION): recipe(name, compile_one_scope), **routes}
 
 
-def _taking(plain: Layer, *, warm: bool) -> Take:
+def _taking(plain: Layer, *, warm: bool) -> Recipes:
     """What takes the clusters of a warm endpoint, or of one that is not, from a layer, as far as that has them."""
     clusters = plain.get(_CLUSTERS, {})
 
-    def take(endpoint: Endpoint) -> Iterator[Resource]:
-        for deployment in endpoint.deployments if endpoint.warm is warm else ():
-            for revision in deployment.revisions:
-                found = clusters.get(name_cluster(endpoint, deployment.environment, revision.name))
-                if found is not None:
-                    yield found
+    def name(endpoint: Endpoint) -> list[str]:
+        return [
+            found
+            for deployment in (endpoint.deployments if endpoint.warm is warm else ())
+            for revision in deployment.revisions
+            if (found := name_cluster(endpoint, deployment.environment, revision.name)) in clusters
+        ]
 
-    return take
+    def take(endpoint: Endpoint) -> list[Resource]:
+        return [clusters[found] for found in name(endpoint)]
+
+    return {_CLUSTERS: recipe(name, take)}

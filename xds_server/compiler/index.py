@@ -3,20 +3,56 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from threading import Lock
+from typing import Generic, TypeVar
 
 from xds_server.graph import Endpoint, Place
 from xds_server.shards import EMPTY, Shards
-from xds_server.snapshot import Layer, Resource
+from xds_server.snapshot import Deferred, Layer, Recipe, Resource, Workshop
+
+from .names import find_path
 
 Compile = Callable[[Endpoint], Iterable[Resource]]
-CompileFor = Callable[[Endpoint, Place | None], Iterable[Resource]]
 IndexedLayer = dict[str, Shards[Resource]]
+DeferredLayer = dict[str, Deferred[Endpoint]]
+Recipes = Mapping[str, Recipe[Endpoint]]
+"""By type URL."""
+
+Index = TypeVar("Index")
+
+
+def recipe(names: Callable[[Endpoint], Iterable[str]], compile_all: Compile) -> Recipe[Endpoint]:
+    """How the resources of one type are made of an endpoint; their names begin with its path."""
+    return Recipe(names, compile_all, find_path)
+
+
+class DeferredIndex:
+    """The resources of all endpoints, by type and name, each compiled when somebody first looks it up."""
+
+    def __init__(self) -> None:
+        self._workshops: dict[str, Workshop[Endpoint]] = {}
+        self._last: tuple[Shards[Endpoint], Recipes, DeferredLayer] | None = None
+
+    def update(self, endpoints: Shards[Endpoint], recipes: Recipes) -> DeferredLayer:
+        """The layer of these endpoints, by path. What was returned before is never changed.
+
+        Recipes may differ from the last ones in what they hold, not in what they make of an endpoint.
+        """
+        if self._last is not None and self._last[0] is endpoints and self._last[1] is recipes:
+            return self._last[2]
+        layer: DeferredLayer = {}
+        for url, how in recipes.items():
+            if url not in self._workshops:
+                self._workshops[url] = Workshop()
+            layer[url] = self._workshops[url].follow(endpoints, how)
+        self._last = (endpoints, recipes, layer)
+        return layer
 
 
 class EndpointIndex:
-    """The resources of all endpoints, by type and name. An endpoint that stays the same is not compiled again."""
+    """As `DeferredIndex`, for what is asked for as a whole: compiled at once, and again only of what changed."""
 
     def __init__(self) -> None:
         self._endpoints: Shards[Endpoint] = EMPTY
@@ -40,25 +76,25 @@ class EndpointIndex:
         return self._layer
 
 
-class RegionIndex:
-    """The resources of all endpoints as each region sees them, compiled when a region is first asked for."""
+class RegionIndex(Generic[Index]):
+    """An index for each region, made when the region is first asked for."""
 
-    def __init__(self) -> None:
-        self._regions: dict[str, tuple[Place | None, EndpointIndex]] = {}
+    def __init__(self, make: Callable[[], Index]) -> None:
+        self._make = make
+        self._regions: dict[str, tuple[Place | None, Index]] = {}
         self._lock = Lock()
 
-    def update(
-        self, endpoints: Shards[Endpoint], region: str, origin: Place | None, compile_one: CompileFor
-    ) -> IndexedLayer:
-        """The layer of these endpoints for a region, which ``origin`` is in (``None``: nobody knows where it is)."""
+    @contextmanager
+    def of(self, region: str, origin: Place | None) -> Iterator[Index]:
+        """The index of a region, for one thread at a time. ``origin`` is where that is, ``None`` if nobody knows."""
         # Clients choose what their region is called: all places that nobody knows are one.
         region = region if origin is not None else ""
         # The server may have given up waiting for an older catalogue's region, which is still being compiled.
         with self._lock:
             known = self._regions.get(region)
             if known is None or known[0] != origin:  # a region that has moved orders everything anew
-                known = self._regions[region] = (origin, EndpointIndex())
-            return known[1].update(endpoints, lambda endpoint: compile_one(endpoint, origin))
+                known = self._regions[region] = (origin, self._make())
+            yield known[1]
 
 
 def _amend(layer: IndexedLayer, dropped: list[Resource], added: list[Resource]) -> IndexedLayer:
@@ -74,9 +110,9 @@ def _amend(layer: IndexedLayer, dropped: list[Resource], added: list[Resource]) 
     return amended
 
 
-def merge(one: IndexedLayer, other: Layer) -> IndexedLayer:
+def merge(one: DeferredLayer, other: Layer) -> Layer:
     """A layer and a few resources more, as one; no type holds a name in both."""
-    merged = dict(one)
+    merged: dict[str, Mapping[str, Resource]] = dict(one)
     for url, resources in other.items():
-        merged[url] = merged.get(url, EMPTY).amend((), resources)
+        merged[url] = one[url].beside(resources) if url in one else resources
     return merged

@@ -63,6 +63,11 @@ def name_cluster(endpoint: Endpoint, environment: str, revision: str) -> str:
     return f"{endpoint.path}/{environment}/{revision}"
 
 
+def find_path(name: str) -> str:
+    """The path of the endpoint of which a resource is that has this name; any text if it is of none."""
+    return "/".join(name.split("/", 3)[:3])
+
+
 def name_authority_secret(endpoint: Endpoint, ca: str) -> str:
     """The secret that holds a CA file of an endpoint, by the file's path as its manifest has it."""
     return f"{endpoint.path}/ca/{ca}"

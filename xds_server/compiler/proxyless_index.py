@@ -15,7 +15,7 @@ from .proxyless import compile_places, compile_services
 @dataclass(slots=True)
 class _Kept:
     services: EndpointIndex = field(default_factory=EndpointIndex)
-    regions: RegionIndex = field(default_factory=RegionIndex)
+    regions: RegionIndex[EndpointIndex] = field(default_factory=lambda: RegionIndex(EndpointIndex))
     _graph: Graph = field(default_factory=Graph)
     _workspaces: tuple[str, ...] = ()
     _endpoints: Shards[Endpoint] = EMPTY
@@ -59,8 +59,10 @@ class ProxylessIndex:
         return own, regional
 
 
-def _regional(graph: Graph, regions: RegionIndex, endpoints: Shards[Endpoint]) -> Regional:
+def _regional(graph: Graph, regions: RegionIndex[EndpointIndex], endpoints: Shards[Endpoint]) -> Regional:
     def compile_region(region: str) -> Layer:
-        return regions.update(endpoints, region, graph.regions.get(region), compile_places)
+        origin = graph.regions.get(region)
+        with regions.of(region, origin) as index:
+            return index.update(endpoints, lambda endpoint: compile_places(endpoint, origin))
 
     return compile_region

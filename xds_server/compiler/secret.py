@@ -9,16 +9,16 @@ from collections.abc import Iterator
 
 from envoy_data_plane.envoy.config.core.v3 import DataSource
 from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import (
-    CertificateValidationContext,
     Secret,
     TlsCertificate,
 )
 
 from xds_server.graph import Certificate, Endpoint
 from xds_server.snapshot import Resource
+from xds_server.wire import message_class
 
-from .encode import encode_typed
-from .names import SYSTEM_ROOTS, name_authority_secret, name_certificate
+from .encode import encode, encode_typed
+from .names import SECRET, SYSTEM_ROOTS, name_authority_secret, name_certificate
 
 
 def compile_certificate(gateway: str, listener: str, certificate: Certificate, origin: str) -> Resource:
@@ -33,16 +33,24 @@ def compile_certificate(gateway: str, listener: str, certificate: Certificate, o
 
 def compile_authorities(endpoint: Endpoint) -> Iterator[Resource]:
     """The CA files that an endpoint's backends are checked against, each a validation context."""
-    files = {
+    for file, ca in _list_authorities(endpoint).items():
+        yield _compile_authority(name_authority_secret(endpoint, file), ca, endpoint.origin)
+
+
+def name_authorities(endpoint: Endpoint) -> list[str]:
+    """The names of what ``compile_authorities`` makes."""
+    return [name_authority_secret(endpoint, file) for file in _list_authorities(endpoint)]
+
+
+def _list_authorities(endpoint: Endpoint) -> dict[str, str]:
+    """PEM texts by the CA file's path."""
+    return {
         backend.tls.ca_file: backend.tls.ca
         for deployment in endpoint.deployments
         for revision in deployment.revisions
         for backend in revision.backends
-        if backend.tls is not None
+        if backend.tls is not None and backend.tls.ca_file is not None and backend.tls.ca is not None
     }
-    for file, ca in files.items():
-        if file is not None and ca is not None:
-            yield _compile_authority(name_authority_secret(endpoint, file), ca, endpoint.origin)
 
 
 def compile_system_roots(ca: str) -> Resource:
@@ -51,5 +59,5 @@ def compile_system_roots(ca: str) -> Resource:
 
 
 def _compile_authority(name: str, ca: str, origin: str) -> Resource:
-    context = CertificateValidationContext(trusted_ca=DataSource(inline_string=ca))
-    return encode_typed(Secret(name=name, validation_context=context), name, origin)
+    message = message_class(SECRET)(name=name, validation_context={"trusted_ca": {"inline_string": ca}})
+    return encode(message, name, origin)

@@ -13,17 +13,18 @@ from xds_server.graph import Authority, Edge, Endpoint, Graph, Place
 from xds_server.snapshot import Layer, Layers, Resource, layer
 from xds_server.wire import type_url
 
-from .cluster import compile_cluster, compile_dns_cluster, needs_dns
+from .cluster import compile_cluster, compile_dns_cluster, name_clusters, needs_dns
 from .encode import encode_extension
 from .fetched import FetchedModels
-from .index import EndpointIndex, RegionIndex, merge
+from .index import Compile, DeferredIndex, Recipes, RegionIndex, merge, recipe
 from .key_cluster import compile_key_cluster
 from .listener import compile_listener
 from .membership import compile_membership
-from .names import EXTENSION_CONFIG, MEMBERSHIP
+from .names import CLUSTER, EXTENSION_CONFIG, MEMBERSHIP
 from .release import Feature
 from .target import NEWEST, Target
 
+_CLUSTERS = type_url(CLUSTER)
 _FILTERS = type_url(EXTENSION_CONFIG)
 
 
@@ -33,8 +34,8 @@ class Variation:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._fetches_otherwise = target.transport != NEWEST.transport
-        self._clusters = EndpointIndex()
-        self._regions = RegionIndex()
+        self._clusters = DeferredIndex()
+        self._regions = RegionIndex(DeferredIndex)
         self._models = FetchedModels(target) if target.fetching is not None else None
         self._membership: tuple[Resource, Resource] | None = None
         self._gateways: dict[str, tuple[Edge, Layer]] = {}
@@ -57,7 +58,9 @@ class Variation:
     def _compile_shared(self, graph: Graph, plain: Layer) -> Layer:
         mixed = dict(plain if self._models is None else self._models.compile(graph, plain))
         if self._fetches_otherwise:
-            clusters = self._clusters.update(graph.endpoints, self._compile_clusters)
+            clusters = self._clusters.update(
+                graph.endpoints, self._sharing(plain, self._compile_clusters, by_dns=False)
+            )
             keys = layer(_share(self._compile_key_clusters(graph.authorities.values()), plain))
             mixed |= merge(clusters, keys)
         if Feature.CEL_STRINGS in self._target.lacking:
@@ -78,11 +81,25 @@ class Variation:
         if not self._fetches_otherwise:
             return theirs
 
-        def compile_one(endpoint: Endpoint, origin: Place | None) -> Iterator[Resource]:
-            return _share(self._compile_dns_clusters(endpoint, origin), theirs)
-
-        own = self._regions.update(graph.endpoints, region, graph.regions.get(region), compile_one)
+        origin = graph.regions.get(region)
+        with self._regions.of(region, origin) as index:
+            own = index.update(
+                graph.endpoints,
+                self._sharing(
+                    theirs, lambda endpoint: self._compile_dns_clusters(endpoint, origin), by_dns=True
+                ),
+            )
         return {**theirs, **own}
+
+    @staticmethod
+    def _sharing(theirs: Layer, compile_own: Compile, *, by_dns: bool) -> Recipes:
+        """How clusters are made, those that the plain layer has equal ones of taken from there."""
+        return {
+            _CLUSTERS: recipe(
+                lambda endpoint: name_clusters(endpoint, by_dns=by_dns),
+                lambda endpoint: _share(compile_own(endpoint), theirs),
+            )
+        }
 
     def _compile_gateway(self, edge: Edge, plain: Layer) -> Layer:
         if edge.gateway.spec.proxyless is not None:  # gRPC knows ADS only, and has no release

@@ -79,6 +79,12 @@ class Channel(Record, ABC):
         """Say whether the client is known to hold all there is, and nothing else."""
         return self.in_step and not (self.leaving or self.doubted)
 
+    def first_look(self) -> Collection[str] | None:
+        """Return the names of which the next response needs the bytes; `None`: all of the type."""
+        if not self.told_what_is_held or self.subscription.wildcard:
+            return None  # the version of a state-of-the-world answer is that of all
+        return self.subscription.names
+
     def note(self, names: frozenset[str]) -> None:
         """Take notice that these names changed."""
         self.dirty |= names if self.subscription.wildcard else names & self.subscription.names

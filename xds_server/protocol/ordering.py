@@ -98,7 +98,7 @@ class Ordering:
         if now >= self._patience_for_endpoints(since):
             return False
         for name in resource.needs:
-            wanted = view.get(ENDPOINT, name) is not None and any(each.keeps(name) for each in clusters)
+            wanted = view.has(ENDPOINT, name) and any(each.keeps(name) for each in clusters)
             if wanted and not any(each.keeps(name) for each in endpoints):
                 self.expected.add(name)
                 return True

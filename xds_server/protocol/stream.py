@@ -129,6 +129,12 @@ class Stream(ABC, Generic[AnyChannel]):
             elif channel is not None:
                 channel.note(change.names(key))
 
+    def first_looks(self) -> Iterator[tuple[str, Collection[str] | None]]:
+        """Iterate over the types that are to be looked at for the first time, and over the names (`None`: all)."""
+        for type_url, channel in self.channels.items():
+            if channel.fresh:
+                yield type_url, channel.first_look()
+
     def poll(self, now: float) -> list[Response]:
         """Return what is to be sent now, in order."""
         responses = []

@@ -23,6 +23,7 @@ from xds_server.protocol import (
     SotwStream,
     Stream,
 )
+from xds_server.server import first_look
 from xds_server.server.answers import report
 from xds_server.server.fault import StreamFaultError
 from xds_server.server.membership import Membership
@@ -149,6 +150,7 @@ class Session:
             self._leave()
 
     async def _send_due(self, sink: Sink) -> None:
+        await first_look.encode(self.stream)
         while self._turn.has_come() and not (self._closing or self._fault):
             # Requests that are there already are read before each response is made, so that it heeds them.
             await asyncio.sleep(0)

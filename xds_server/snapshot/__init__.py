@@ -5,12 +5,13 @@ one per region; the `Layers` of another dialect on demand.
 Output: a `Catalogue`, the `View` that one `Audience` (gateway, region, dialect) has of it, and `diff` between
 two views.
 
-Everything here is immutable and carries bytes. This room must not encode anything, do I/O, or know what is
-inside a body; it knows Envoy's types by their URL only.
+Everything here is immutable to all who look, and carries bytes, or a `Recipe` for them until somebody wants them. This
+room must not encode anything itself, do I/O, or know what is inside a body; it knows Envoy's types by their URL only.
 """
 
 from xds_server.snapshot.audience import Audience, Dialect, Identity, Transport
 from xds_server.snapshot.catalogue import Catalogue
+from xds_server.snapshot.deferred import Deferred, Recipe, Workshop
 from xds_server.snapshot.difference import Diff, diff
 from xds_server.snapshot.layers import Layers, Regional
 from xds_server.snapshot.nodes import NodeRule
@@ -21,16 +22,19 @@ from xds_server.snapshot.view import View
 __all__ = [
     "Audience",
     "Catalogue",
+    "Deferred",
     "Dialect",
     "Diff",
     "Identity",
     "Layer",
     "Layers",
     "NodeRule",
+    "Recipe",
     "Regional",
     "Resource",
     "Transport",
     "View",
+    "Workshop",
     "diff",
     "is_reserve",
     "layer",

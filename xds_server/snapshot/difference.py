@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 
 from xds_server.shards import Shards
+from xds_server.snapshot.deferred import Deferred
 from xds_server.snapshot.resource import Layer, Resource
 from xds_server.snapshot.view import View
 
@@ -39,8 +40,8 @@ class Diff:
 def diff(old: View | None, new: View) -> Diff:
     """Compare two views; `old` may be `None` (nothing yet).
 
-    The same mapping costs one `is` for all of it, and of `Shards` that follow each other only what differs is looked
-    at. Bytes are never compared.
+    The same mapping costs one `is` for all of it, and of those that follow each other (`Shards`, `Deferred`) only what
+    differs is looked at. Bytes are never compared.
     """
     before = old.layers if old is not None else ()
     changed: dict[str, set[str]] = {}
@@ -65,22 +66,26 @@ def _compare(
 ) -> None:
     if was is now:
         return
+    if isinstance(was, Deferred) and isinstance(now, Deferred) and now.follows(was):
+        others, gone = now.since(was)
+        changed.update(others)
+        removed.update(gone)
+        return
     if isinstance(was, Shards) and isinstance(now, Shards):
         others, gone = now.since(was)
         changed.update(name for name in others if name not in was or was[name].version != now[name].version)
         removed.update(gone)
         return
-    for name, resource in now.items():
-        known = was.get(name)
-        if known is not resource and (known is None or known.version != resource.version):
+    for name in now:
+        if name not in was or (was[name] is not now[name] and was[name].version != now[name].version):
             changed.add(name)
-    removed.update(was.keys() - now.keys())
+    removed.update(name for name in was if name not in now)
 
 
 def _settle_moves(old: View, new: View, changed: dict[str, set[str]], removed: dict[str, set[str]]) -> None:
     """A name that went from one layer to another is neither gone nor, with equal bytes, changed."""
     for type_url, names in removed.items():
-        for name in [name for name in names if new.get(type_url, name) is not None]:
+        for name in [name for name in names if new.has(type_url, name)]:
             names.discard(name)
             was, now = old.get(type_url, name), new.get(type_url, name)
             if was is not None and now is not None and was.version == now.version:

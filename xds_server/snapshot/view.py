@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 
 from xds_server.snapshot.reserve import is_reserve, reserve
 from xds_server.snapshot.resource import Layer, Resource
 
 _VERSION_SPACE = 1 << 64
+_NONE: Mapping[str, Resource] = {}
 
 
 class View:
@@ -19,7 +21,7 @@ class View:
     Costs nothing to make: layers are shared between the views of all audiences and are never copied.
     """
 
-    __slots__ = ("_versions", "generation", "has_reserve", "layers", "past")
+    __slots__ = ("_versions", "encoded", "generation", "has_reserve", "layers", "past")
 
     def __init__(self, generation: int, layers: Iterable[Layer]) -> None:
         self.generation = generation
@@ -27,6 +29,8 @@ class View:
         self.past: tuple[View, ...] = ()
         """What the audience saw before, the newest first, as far as it is remembered."""
         self.has_reserve = any(is_reserve(key) for each in self.layers for key in each)
+        self.encoded: frozenset[str] = frozenset()
+        """Types of which `encode` has seen to everything."""
         self._versions: dict[str, str] = {}
 
     def get(self, type_url: str, name: str) -> Resource | None:
@@ -37,17 +41,32 @@ class View:
                 return resource
         return self.get(reserve(type_url), name) if self.has_reserve and not is_reserve(type_url) else None
 
+    def has(self, type_url: str, name: str) -> bool:
+        """Say whether there is a resource of that name, in reserve or not, without having it encoded."""
+        if any(name in each.get(type_url, _NONE) for each in self.layers):
+            return True
+        return self.has_reserve and not is_reserve(type_url) and self.has(reserve(type_url), name)
+
     def reserves(self, type_url: str, name: str) -> bool:
         """Say whether a resource is there for those who follow or name it only."""
-        return self.has_reserve and self.get(reserve(type_url), name) is not None
+        return self.has_reserve and self.has(reserve(type_url), name)
+
+    def encode(self, type_url: str, names: Iterable[str] | None = None) -> None:
+        """Have the resources of these names, or all of one type, encoded, so that a look-up finds them made."""
+        found = self.resources(type_url) if names is None else (self.get(type_url, name) for name in names)
+        deque(found, maxlen=0)
+        if names is None:
+            self.encoded |= {type_url}
 
     def gone(self, type_url: str) -> dict[str, Resource]:
         """Return the resources of one type that were there not long ago and no longer are, by name."""
         found: dict[str, Resource] = {}
         for before in self.past:
-            for resource in before.resources(type_url):
-                if resource.name not in found and self.get(type_url, resource.name) is None:
-                    found[resource.name] = resource
+            for name in before.names(type_url):
+                if name not in found and not self.has(type_url, name):
+                    resource = before.get(type_url, name)
+                    if resource is not None:
+                        found[name] = resource
         return found
 
     def recall(self, type_url: str, name: str) -> Resource | None:
@@ -57,15 +76,22 @@ class View:
 
     def names(self, type_url: str) -> Iterator[str]:
         """Iterate over the names of one type, in no particular order."""
-        return (resource.name for resource in self.resources(type_url))
+        before: list[Mapping[str, Resource]] = []
+        for each in self.layers:
+            found = each.get(type_url)
+            if found is not None:
+                yield from found if not before else _unseen(found, before)
+                before.append(found)
 
     def resources(self, type_url: str) -> Iterator[Resource]:
         """Iterate over the resources of one type, in no particular order."""
         before: list[Mapping[str, Resource]] = []
         for each in self.layers:
             found = each.get(type_url)
-            if found:
-                yield from found.values() if not before else _unseen(found, before)
+            if found is not None:
+                yield from (
+                    found.values() if not before else (found[name] for name in _unseen(found, before))
+                )
                 before.append(found)
 
     def types(self) -> frozenset[str]:
@@ -79,7 +105,7 @@ class View:
 
     def count(self, type_url: str) -> int:
         """Return how many resources of one type there are."""
-        return sum(1 for _ in self.resources(type_url))
+        return sum(1 for _ in self.names(type_url))
 
     def version(self, type_url: str) -> str:
         """Return the version of the whole set of one type; equal for equal sets in any process."""
@@ -89,8 +115,8 @@ class View:
         return known
 
 
-def _unseen(found: Mapping[str, Resource], before: list[Mapping[str, Resource]]) -> Iterator[Resource]:
-    return (found[name] for name in found if not any(name in names for names in before))
+def _unseen(found: Mapping[str, Resource], before: list[Mapping[str, Resource]]) -> Iterator[str]:
+    return (name for name in found if not any(name in names for names in before))
 
 
 def version_of(resources: Iterable[Resource]) -> str:
