@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,9 +10,12 @@ from threading import Lock
 
 from xds_server.archive.breath import Breath
 from xds_server.archive.folder import ArchiveFolder, Fault
-from xds_server.archive.record import Record
-from xds_server.graph import Ground, Grounds, Remains, Restored, restore
+from xds_server.archive.image import Image, Stamps
+from xds_server.archive.program import fingerprint
+from xds_server.archive.record import Content, Record
+from xds_server.graph import Built, Ground, Grounds, Remains, Restored, restore
 from xds_server.policy import LoadCache, Loaded
+from xds_server.shards import Shards
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +46,11 @@ class Archive:
         self._folder = ArchiveFolder(state, policies)
         self._records: dict[str | None, Record] = {}
         self._seen: dict[str | None, tuple[Ground, Ground | None]] = {}
+        self._imaged: tuple[Shards[str], Mapping[str, bytes]] | None = None
+        """The texts and attachments of which the disk has an image."""
         self._keeping = Lock()
         self.breath = Breath()
+        fingerprint()  # of the code that runs, not of what an upgrade may have put in its place by the first write
         self.faults: tuple[Fault, ...] = ()
         """What could not be used of what was on disk, as long as that matters."""
 
@@ -79,6 +85,41 @@ class Archive:
                 workspaces[record.owner] = Remains(loaded, base)
         self.faults = tuple(faults)
         return Recalled(fleet, workspaces, self.faults, tuple(caches))
+
+    def recall_image(self) -> Image | None:
+        """Read the image of what is on disk, if there is one that can be used. Raises FormError and OSError."""
+        return self._folder.read_image()
+
+    def resume(self, grounds: Grounds, image: Image) -> None:
+        """Know that the records on disk are of these grounds, as their image said. Raises FormError and OSError."""
+        self._imaged = (image.texts, image.attachments)
+        fleet = grounds.get(None)
+        for owner, ground in grounds.items():
+            saved = self._folder.saved(owner)
+            self._records[owner] = Record(
+                owner, saved, Content((), {})
+            )  # what it holds is looked at when it changes
+            self._seen[owner] = (ground, fleet)
+
+    def keep_image(
+        self, built: Built, texts: Shards[str], attachments: Mapping[str, bytes], stamps: Callable[[], Stamps]
+    ) -> bool:
+        """Keep the image of what was built of these texts, after `keep` has; say whether there is one now.
+
+        Raises OSError when it cannot be written; then there is none.
+        """
+        with self._keeping:
+            if self._imaged is not None and self._imaged[0] is texts and self._imaged[1] == attachments:
+                return True
+            self._imaged = None
+            self.breath.begin()
+            image = Image.of(built, texts, attachments, stamps(), self.breath)
+            if image is None:
+                self._folder.forget_image()
+                return False
+            self._folder.write_image(image, self.breath)
+            self._imaged = (texts, attachments)
+            return True
 
     def keep(self, grounds: Grounds, broken: frozenset[str] = frozenset()) -> int:
         """Bring the disk up to date, file by file, and return how many were written.

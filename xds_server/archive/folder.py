@@ -2,6 +2,7 @@
 
     last-good/policies-1f0c9e2a/fleet.jsonl
     last-good/policies-1f0c9e2a/workspace.acme.jsonl
+    last-good/policies-1f0c9e2a/image
 
 The name in the middle stands for the path of the policies: several policy sets may share a state folder.
 """
@@ -13,18 +14,24 @@ import os
 import re
 import secrets
 import stat
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from xds_server.archive import image_form
 from xds_server.archive.breath import Breath
-from xds_server.archive.form import FormError, decode, encode
+from xds_server.archive.form import FormError, decode, encode, saved
+from xds_server.archive.image import Image
 from xds_server.archive.record import Record
 
 _FLEET: Final = "fleet.jsonl"
+_IMAGE: Final = "image"
 _WORKSPACE: Final = re.compile(r"workspace\.([a-z0-9-]+)\.jsonl")
 _DRAFT: Final = re.compile(r"\..+\.draft")
 _OTHERS_MAY_WRITE: Final = 0o022
+_LAST_LINE: Final = 256
+"""Bytes that hold the last line of any record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +89,49 @@ class ArchiveFolder:
                 faults.append(Fault(path, f"cannot be read: {error.strerror}", "mend it, and restart"))
         return records, faults
 
+    def read_image(self) -> Image | None:
+        """The image of what is on disk; None if there is none. Raises FormError and OSError for one of no use."""
+        path = self.path / _IMAGE
+        try:
+            if any(_open_to_others(each) for each in (*self._folders(), path)):
+                raise FormError("other users can write it")
+            return image_form.decode(path.read_bytes(), self._digests())
+        except FileNotFoundError:
+            return None
+
+    def write_image(self, image: Image, breath: Breath) -> None:
+        """Keep the image of the records that are on disk now. Raises OSError; there is none then."""
+        self._put(_IMAGE, image_form.encode(image, self._digests(), breath))
+
+    def forget_image(self) -> None:
+        """Delete the image, if there is one. Raises OSError."""
+        (self.path / _IMAGE).unlink(missing_ok=True)
+
+    def saved(self, owner: str | None) -> str:
+        """Since when an owner's record is what it is. Raises FormError and OSError."""
+        with (self.path / _name(owner)).open("rb") as file:
+            return saved(file.readline())
+
+    def _digests(self) -> dict[str, str]:
+        """The last lines of all records, which say what they hash to, by file name."""
+        found = {}
+        for name in os.listdir(self.path):
+            if name == _FLEET or _WORKSPACE.fullmatch(name):
+                with (self.path / name).open("rb") as file:
+                    file.seek(-min(_LAST_LINE, os.fstat(file.fileno()).st_size), os.SEEK_END)
+                    found[name] = file.read().splitlines()[-1].decode("ascii", "replace")
+        return found
+
     def write(self, record: Record, breath: Breath) -> None:
         """Put a record in the place of the owner's last one. Raises OSError; the last one is then still there."""
+        self._put(_name(record.owner), breath.between(encode(record)))
+
+    def _put(self, name: str, parts: Iterable[bytes]) -> None:
         if not self._ready:
             for folder in self._folders():
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._ready = True
-        draft = self.path / f".{_name(record.owner)}.{secrets.token_hex(4)}.draft"
+        draft = self.path / f".{name}.{secrets.token_hex(4)}.draft"
         try:
             descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileNotFoundError:
@@ -96,10 +139,10 @@ class ArchiveFolder:
             raise
         try:
             with os.fdopen(descriptor, "wb") as file:
-                file.writelines(breath.between(encode(record)))
+                file.writelines(parts)
                 file.flush()
                 os.fsync(file.fileno())
-            draft.replace(self.path / _name(record.owner))
+            draft.replace(self.path / name)
         except BaseException:
             _drop(draft)
             raise

@@ -69,6 +69,14 @@ def decode(data: bytes) -> Record:
         raise FormError(f"it lacks {error}") from error
 
 
+def saved(head: bytes) -> str:
+    """Since when a record is what it is, from the first line of its file. Raises FormError for anything else."""
+    try:
+        return str(_read(head)["saved"])
+    except KeyError as error:
+        raise FormError(f"it lacks {error}") from error
+
+
 def _values(record: Record) -> Iterator[dict[str, Any]]:
     yield {"fairlead": KIND, "format": FORMAT, "owner": record.owner, "saved": record.saved}
     for part, content in ((_CONTENT, record.content), (_FLEET, record.fleet)):

@@ -65,6 +65,14 @@ class DevelopmentSource:
             known = self._jwks = (issuer.signature(), issuer.open_issuer().jwks())
         return known[1]
 
+    def recall(self, files: Shards[str], stamps: Mapping[str, bytes]) -> None:
+        """Know the files as they were when a process before this one read them."""
+        self._source.recall(files, stamps)
+
+    def stamps(self) -> Mapping[str, tuple[str, bytes]]:
+        """Tell the files as last read, and by what to know that they are still the same."""
+        return self._source.stamps()
+
     def changes(self) -> AsyncIterator[None]:
         """Yield whenever the policies may have changed."""
         return self._source.changes()

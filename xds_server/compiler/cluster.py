@@ -28,16 +28,15 @@ _JITTER_PERCENT = 20
 
 def needs_dns(revision: Revision) -> bool:
     """Whether a backend is named by DNS. EDS carries addresses only, so such a cluster resolves names itself."""
-    return any(not backend.address.is_ip for backend in revision.backends)
+    return revision.by_dns
 
 
 def name_clusters(endpoint: Endpoint, *, by_dns: bool) -> list[str]:
     """The names of an endpoint's clusters: of those that are tailored to a region, or of the others."""
     return [
-        name_cluster(endpoint, deployment.environment, revision.name)
-        for deployment in endpoint.deployments
-        for revision in deployment.revisions
-        if needs_dns(revision) is by_dns
+        name_cluster(endpoint, environment, revision)
+        for environment, revision, dns in endpoint.revisions
+        if dns is by_dns
     ]
 
 

@@ -90,9 +90,8 @@ def _taking(plain: Layer, *, warm: bool) -> Recipes:
     def name(endpoint: Endpoint) -> list[str]:
         return [
             found
-            for deployment in (endpoint.deployments if endpoint.warm is warm else ())
-            for revision in deployment.revisions
-            if (found := name_cluster(endpoint, deployment.environment, revision.name)) in clusters
+            for environment, revision, _ in (endpoint.revisions if endpoint.warm is warm else ())
+            if (found := name_cluster(endpoint, environment, revision)) in clusters
         ]
 
     def take(endpoint: Endpoint) -> list[Resource]:

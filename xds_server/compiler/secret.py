@@ -33,24 +33,13 @@ def compile_certificate(gateway: str, listener: str, certificate: Certificate, o
 
 def compile_authorities(endpoint: Endpoint) -> Iterator[Resource]:
     """The CA files that an endpoint's backends are checked against, each a validation context."""
-    for file, ca in _list_authorities(endpoint).items():
+    for file, ca in endpoint.authorities.items():
         yield _compile_authority(name_authority_secret(endpoint, file), ca, endpoint.origin)
 
 
 def name_authorities(endpoint: Endpoint) -> list[str]:
     """The names of what ``compile_authorities`` makes."""
-    return [name_authority_secret(endpoint, file) for file in _list_authorities(endpoint)]
-
-
-def _list_authorities(endpoint: Endpoint) -> dict[str, str]:
-    """PEM texts by the CA file's path."""
-    return {
-        backend.tls.ca_file: backend.tls.ca
-        for deployment in endpoint.deployments
-        for revision in deployment.revisions
-        for backend in revision.backends
-        if backend.tls is not None and backend.tls.ca_file is not None and backend.tls.ca is not None
-    }
+    return [name_authority_secret(endpoint, file) for file in endpoint.authorities]
 
 
 def compile_system_roots(ca: str) -> Resource:

@@ -63,16 +63,17 @@ class Builder:
         """Go on from a graph, whatever was built since: a workspace with an error stays as it is there."""
         self._graph, self._grounds = graph, grounds
 
-    def build(self, loaded: Loaded, hold: Hold = NOTHING) -> Built:
+    def build(self, loaded: Loaded, hold: Hold = NOTHING, vouched: Mapping[str, str] | None = None) -> Built:
         """The next graph. Nothing that a broken manifest says takes effect, and nothing it bounds is widened.
 
-        What ``hold`` names stays as it was, as if it were broken.
+        What ``hold`` names stays as it was, as if it were broken. ``vouched`` names workspaces with the digest of the
+        ``Context`` in which all their workloads that have a brief were good.
         """
         previous, every = self._graph, self._workspaces
         fleet_kept = any(each.breaks_fleet for each in loaded.diagnostics)
         base = self._lay(loaded, hold, fleet_kept)
         try:
-            every.update(loaded, base)
+            every.update(loaded, base, vouched or {})
         except BaseException:
             self._workspaces = Workspaces()  # half of it may have followed: the next build resolves all anew
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -27,6 +28,13 @@ class Context:
     places: Mapping[str, Place]
     files: Mapping[str, bytes]
     wider: Context | None = field(default=None, compare=False, repr=False)
+
+    def digest(self) -> str:
+        """Name all that is in it but the files: equal for equal contexts in any process."""
+        digest = hashlib.blake2b(digest_size=16)
+        for part in (self.workspace, self.trusts, self.environments, self.policies, self.places):
+            digest.update(repr(part).encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()
 
     def narrow(self, workload: Workload) -> Context:
         """Only what this workload refers to, so that a change elsewhere leaves it equal."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Protocol
 
 from xds_server.policy import Address, Workload
 
@@ -61,6 +62,11 @@ class Revision:
     refused: tuple[Backend, ...]
     health_check: HealthCheck | None
 
+    @property
+    def by_dns(self) -> bool:
+        """Whether a backend is named by DNS."""
+        return any(not backend.address.is_ip for backend in self.backends)
+
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
@@ -92,6 +98,21 @@ class Trust:
     workspaces_claim: tuple[str, ...]
 
 
+class Unbuilt(Protocol):
+    """An endpoint that nobody has built yet. It refers to no file."""
+
+    @property
+    def revisions(self) -> tuple[tuple[str, str, bool], ...]:
+        """As `Endpoint.revisions`."""
+
+    def build(self) -> Endpoint:
+        """Build it."""
+
+
+DEFERRED: Final = ("rules", "deployments", "origin")
+"""Of an endpoint, what is not there before somebody asks for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """What one run URL reaches: ``/{workspace}/{segment}/{name}``.
@@ -112,14 +133,48 @@ class Endpoint:
     origin: str = field(compare=False)
     path: str = field(init=False, compare=False)
     """The endpoint's path without the leading slash: its identity. Kept, since every step sorts and looks up by it."""
+    unbuilt: Unbuilt | None = field(init=False, default=None, compare=False, repr=False)
+    """What it is made of when somebody wants to know more than this: see `deferral`."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", f"{self.workspace}/{self.segment}/{self.name}")
 
+    if not TYPE_CHECKING:  # to a type checker, all attributes are there
+
+        def __getattr__(self, name: str) -> object:
+            """Build what there is no more time to put off."""
+            if name not in DEFERRED or self.unbuilt is None:
+                raise AttributeError(f"{type(self).__name__} has no {name}")
+            built = self.unbuilt.build()
+            for each in DEFERRED:
+                object.__setattr__(self, each, getattr(built, each))
+            return getattr(self, name)
+
     @property
-    def revisions(self) -> int:
-        """How many revisions all deployments have."""
-        return sum(len(each.revisions) for each in self.deployments)
+    def revisions(self) -> tuple[tuple[str, str, bool], ...]:
+        """Of each revision: its environment, its name, and whether a backend is named by DNS."""
+        if self.unbuilt is not None:
+            return self.unbuilt.revisions
+        return tuple(
+            [
+                (deployment.environment, revision.name, revision.by_dns)
+                for deployment in self.deployments
+                for revision in deployment.revisions
+            ]
+        )
+
+    @property
+    def authorities(self) -> dict[str, str]:
+        """PEM texts by the path of the CA file: all that backends are checked against but the public CAs."""
+        if self.unbuilt is not None:
+            return {}
+        return {
+            backend.tls.ca_file: backend.tls.ca
+            for deployment in self.deployments
+            for revision in deployment.revisions
+            for backend in revision.backends
+            if backend.tls is not None and backend.tls.ca_file is not None and backend.tls.ca is not None
+        }
 
     def deployment(self, environment: str) -> Deployment | None:
         """The deployment in an environment, or ``None``."""

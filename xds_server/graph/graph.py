@@ -98,7 +98,7 @@ class Graph:
             put |= {path: now[path] for path in new}
         old = [each for path in gone | put.keys() if (each := endpoints.get(path)) is not None]
         count = before.clusters if before is not None else 0
-        count += sum(each.revisions for each in put.values()) - sum(each.revisions for each in old)
+        count += sum(len(each.revisions) for each in put.values()) - sum(len(each.revisions) for each in old)
         object.__setattr__(self, "endpoints", endpoints.amend(gone, put))
         object.__setattr__(self, "clusters", count)
 

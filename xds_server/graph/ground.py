@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from xds_server.policy import Roster
+
+from .context import Context
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,6 +21,8 @@ class Ground:
     roster: Roster
     attachments: Mapping[str, bytes]
     fleet: Ground | None = None
+    context: Context | None = field(default=None, repr=False)
+    """What a workspace's workloads were resolved in, as long as the process knows."""
 
 
 Grounds = Mapping[str | None, Ground]

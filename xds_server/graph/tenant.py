@@ -24,6 +24,7 @@ from xds_server.policy import (
 from xds_server.shards import EMPTY, Shards
 
 from .context import Context
+from .deferral import defer_endpoint
 from .endpoint import Endpoint, Trust, path_of
 from .fault import fault
 from .fleet import Fleet
@@ -65,6 +66,13 @@ class EndpointCache:
         self._context: Context | None = None
         self._faults: dict[str, tuple[Diagnostic, ...]] = {}
         self._deployments: Counter[str] = Counter()
+        self.vouched: str | None = None
+        """The digest of the context in which all workloads with a brief were good, for the next update only."""
+
+    @property
+    def context(self) -> Context | None:
+        """The context of the last update."""
+        return self._context
 
     @property
     def environments(self) -> frozenset[str]:
@@ -79,6 +87,8 @@ class EndpointCache:
     def update(self, workloads: Shards[Workload], context: Context) -> None:
         """Follow the workloads and their context; endpoints are the same objects where both mean the same."""
         last, self._context = self._context, context
+        vouched, self.vouched = self.vouched, None
+        good = vouched is not None and vouched == context.digest()
         changed, gone = workloads.since(self._workloads)
         if last is not None and last != context:
             changed |= self._concerned(workloads, changed, last, context)
@@ -88,11 +98,11 @@ class EndpointCache:
             before = self._workloads.get(slot)
             if before is not None:
                 lost.add(path_of(before))
-                self._deployments -= _count(before)
+                self._deployments -= Counter(before.environments)
             self._faults.pop(slot, None)
         for slot in changed:
-            endpoint, faults = build_endpoint(workloads[slot], context.narrow(workloads[slot]))
-            self._deployments += _count(workloads[slot])
+            endpoint, faults = _build(workloads[slot], context, good=good)
+            self._deployments.update(workloads[slot].environments)
             if endpoint is not None:
                 put[endpoint.path] = endpoint
             if faults:
@@ -112,8 +122,11 @@ class EndpointCache:
         }
 
 
-def _count(workload: Workload) -> Counter[str]:
-    return Counter(each.environment for each in workload.spec.deployments)
+def _build(workload: Workload, context: Context, *, good: bool) -> tuple[Endpoint | None, list[Diagnostic]]:
+    """Build an endpoint, later if it is known to be good."""
+    if good and workload.brief is not None:
+        return defer_endpoint(workload, context), []
+    return build_endpoint(workload, context.narrow(workload))
 
 
 def build_tenant(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from xds_server.policy import FLEET, Diagnostic, Loaded, Roster
 from xds_server.shards import EMPTY, Shards
@@ -13,6 +14,8 @@ from .fleet import Fleet
 from .graph import Tenant
 from .ground import Ground
 from .tenant import EndpointCache, TenantSource, build_tenant
+
+_NOBODY: Final[Mapping[str, str]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +43,14 @@ class Workspaces:
         self._base: Base | None = None
         self._caches: dict[str, EndpointCache] = defaultdict(EndpointCache)
 
-    def update(self, loaded: Loaded, base: Base) -> None:
-        """Resolve what changed, or all if the base did."""
+    def update(self, loaded: Loaded, base: Base, vouched: Mapping[str, str] = _NOBODY) -> None:
+        """Resolve what changed, or all if the base did.
+
+        Of workspaces that are `vouched` for, workloads with a brief are resolved when they are wanted, if the context
+        has the digest that is said there.
+        """
+        for name, digest in vouched.items():
+            self._caches[name].vouched = digest
         rosters = loaded.rosters.amend([FLEET])
         changed, gone = rosters.since(self._rosters)
         last = self._base
@@ -70,7 +79,7 @@ class Workspaces:
             self.undeclared.add(name)
             self.grounds.pop(name, None)
         else:
-            self.grounds[name] = Ground(roster, base.attachments, base.ground)
+            self.grounds[name] = Ground(roster, base.attachments, base.ground, self._caches[name].context)
         if faults:
             self.faults[name] = tuple(faults)
         return tenant

@@ -68,6 +68,7 @@ from xds_server.policy.loading import Loaded, load
 from xds_server.policy.origin import Origin
 from xds_server.policy.roster import FLEET, Roster, ordered
 from xds_server.policy.suggestion import closest, did_you_mean
+from xds_server.policy.unread import Brief, Known, list_plain
 
 __all__ = [
     "API_VERSION",
@@ -90,6 +91,7 @@ __all__ = [
     "Backend",
     "BackendHealthCheck",
     "BackendTls",
+    "Brief",
     "ClaimRule",
     "Deployment",
     "Diagnostic",
@@ -106,6 +108,7 @@ __all__ = [
     "Issuer",
     "IssuerSpec",
     "Jwks",
+    "Known",
     "Limits",
     "Listener",
     "ListenerTls",
@@ -136,6 +139,7 @@ __all__ = [
     "closest",
     "did_you_mean",
     "format_duration",
+    "list_plain",
     "load",
     "ordered",
     "parse_address",

@@ -47,6 +47,8 @@ _FILE_NAME: TypeAdapter[str] = TypeAdapter(FileName)
 
 def references(manifest: Manifest) -> tuple[Reference, ...]:
     """Every mention of a file in a manifest."""
+    if manifest.brief is not None:
+        return ()
     match manifest:
         case Gateway():
             return tuple(

@@ -13,6 +13,7 @@ from xds_server.policy.origin import Origin
 from xds_server.policy.piece import Document, read_piece
 from xds_server.policy.reading.document import split
 from xds_server.policy.roster import Register
+from xds_server.policy.unread import Known, unread
 from xds_server.shards import EMPTY, Shards
 
 
@@ -111,6 +112,14 @@ class LoadCache:
         self._recalled = {name: File.of(None, found) for name, found in pieces.items()}
         self._warm = warm
 
+    def foreknow(self, texts: Shards[str], known: Mapping[str, tuple[Known, ...]]) -> None:
+        """Know of workloads in these texts without reading them; to be called before the first load, of these texts.
+
+        They were read by a process before this one, which found nothing wrong with them.
+        """
+        self._recalled = {name: _foreknown(name, texts[name], found) for name, found in known.items()}
+        self._warm = True
+
     def _read(self, name: str, text: str) -> File:
         last = self.files.get(name) or self._recalled.get(name)
         if last is not None and last.text == text:
@@ -135,6 +144,20 @@ class LoadCache:
 
 
 _NO_FILE = File(None, {})
+
+
+def _foreknown(name: str, text: str, known: tuple[Known, ...]) -> File:
+    """A file as if it had been read, as far as it is known what stands in it."""
+    normal = _normal(text)
+    pieces = dict(split(normal)) if "---" in normal else {1: normal}
+    entries: dict[tuple[int, str], tuple[Entry, ...]] = {}
+    manifests = []
+    for each in known:
+        piece = pieces[each.first]
+        manifest = unread(name, piece, each)
+        manifests.append(manifest)
+        entries[each.first, piece] = (Entry(manifest, (), ()),)
+    return File(text if len(entries) == len(pieces) else None, entries, tuple(manifests))
 
 
 def _entry(file: str, line: int, piece: str, document: Document) -> Entry:

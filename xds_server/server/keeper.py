@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from time import monotonic
 from typing import Final
 
 import structlog
 
-from xds_server.archive import Archive
+from xds_server.archive import Archive, Stamps
 from xds_server.graph import Built
 from xds_server.server.readiness import Readiness
+from xds_server.sources import SourceText
 
 log = structlog.get_logger("fairlead.keeper")
 
@@ -29,21 +31,29 @@ class Keeper:
     """Writes the newest of what it was told, never more than once in `pause` seconds, and a small share of the time."""
 
     def __init__(
-        self, archive: Archive, readiness: Readiness, pause: float = PAUSE, retry: float = RETRY
+        self,
+        archive: Archive,
+        readiness: Readiness,
+        pause: float = PAUSE,
+        retry: float = RETRY,
+        stamps: Callable[[], Stamps] = dict,
     ) -> None:
+        """`stamps` tells by what files can be known to be the same as when they were read."""
         self._archive = archive
         self._readiness = readiness
         self._pause = pause
         self._retry = retry
+        self._stamps = stamps
         self._newest: Built | None = None
+        self._text: SourceText | None = None
         self._due = asyncio.Event()
         self._told: str | None = None
         self._seconds = 0.0
         """What the last write took."""
 
-    def note(self, built: Built) -> None:
-        """Take note of what is served now. Returns at once."""
-        self._newest = built
+    def note(self, built: Built, text: SourceText | None = None) -> None:
+        """Take note of what is served now, and of the texts it was built of, if they are known. Returns at once."""
+        self._newest, self._text = built, text
         self._due.set()
 
     async def run(self) -> None:
@@ -60,12 +70,16 @@ class Keeper:
 
     async def write(self) -> bool:
         """Write what there is to write now. Returns whether the disk has it all."""
-        built = self._newest
+        built, text = self._newest, self._text
         self._due.clear()
         if built is None:
             return True
         try:
             written = await asyncio.to_thread(self._archive.keep, built.grounds, built.kept)
+            if text is not None:
+                await asyncio.to_thread(
+                    self._archive.keep_image, built, text.files, text.attachments, self._stamps
+                )
         except Exception as error:
             if not isinstance(error, OSError):
                 log.exception("the last good state cannot be written")

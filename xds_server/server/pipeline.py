@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import perf_counter
@@ -13,7 +13,7 @@ from typing import Final, Protocol
 import certifi
 import structlog
 
-from xds_server.archive import Archive, Fault, Recalled
+from xds_server.archive import Archive, Fault, Recalled, Stamps
 from xds_server.collection import uncollected
 from xds_server.compiler import Compiler
 from xds_server.graph import NOTHING, Builder, Built
@@ -23,7 +23,9 @@ from xds_server.server.guard import Guard
 from xds_server.server.keeper import PAUSE, Keeper
 from xds_server.server.outlook import Sights
 from xds_server.server.publisher import NOTHING_PREPARED
+from xds_server.server.recollection import recollect
 from xds_server.server.report import Reporter
+from xds_server.shards import Shards
 from xds_server.snapshot import Catalogue
 from xds_server.sources import SourceText
 
@@ -42,6 +44,12 @@ class Source(Protocol):
     def changes(self) -> AsyncIterator[None]:
         """Yields whenever they may have changed. Raises ``OSError`` if they can't be watched."""
 
+    def recall(self, files: Shards[str], stamps: Mapping[str, bytes]) -> None:
+        """Know files as a process before this one read them, each by what ``stamps`` told of it."""
+
+    def stamps(self) -> Stamps:
+        """The files as last read, and by what each can be known to be still the same."""
+
 
 @dataclass(frozen=True, slots=True)
 class Update:
@@ -53,6 +61,8 @@ class Update:
     compile_seconds: float
     before: Catalogue | None = None
     """What the process before this one served last, in the first update: clients may still hold it."""
+    text: SourceText | None = None
+    """What it was made of, unless that was on disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +126,7 @@ class Pipeline:
             self._rewind()
             raise
         self._served = built
-        return Update(catalogue, built, read - started, perf_counter() - read, earlier)
+        return Update(catalogue, built, read - started, perf_counter() - read, earlier, text)
 
     def _compile_earlier(self) -> Catalogue | None:
         """Make the catalogue of what is on disk, before there is another."""
@@ -141,6 +151,10 @@ class Pipeline:
             self._builder.resume(self._served.graph, self._served.grounds)
 
     def _recall(self, archive: Archive) -> tuple[Fault, ...]:
+        self._served = recollect(archive, self._source, self._cache, self._builder)
+        if self._served is not None:
+            return ()
+        self._cache, self._builder = LoadCache(), Builder()
         recalled = archive.recall()
         recalled.warm(self._cache)
         self._recalled = recalled if recalled else None
@@ -166,7 +180,9 @@ class Pipeline:
         outlet = _Outlet(
             control_plane,
             Reporter(control_plane.metrics, readiness, saved),
-            Keeper(archive, readiness, self._pause) if archive is not None else None,
+            Keeper(archive, readiness, self._pause, stamps=self._source.stamps)
+            if archive is not None
+            else None,
         )
         if archive is not None:
             outlet.reporter.tell_faults(await asyncio.to_thread(self._recall, archive))
@@ -267,7 +283,7 @@ class Pipeline:
             outlet.plane.publisher.remember(update.before)
         await outlet.plane.publish(update.catalogue, prepared)
         if outlet.keeper is not None:
-            outlet.keeper.note(update.built)
+            outlet.keeper.note(update.built, update.text)
         log.info(
             "published",
             generation=update.catalogue.generation,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from errno import ENOENT
 from pathlib import Path
 
+from xds_server.shards import Shards
 from xds_server.sources.burst import Burst
 from xds_server.sources.naming import ATTACHMENT_ENDINGS, POLICY_ENDINGS, is_hidden, is_swapped, may_count
 from xds_server.sources.shelf import Shelf
@@ -59,6 +60,19 @@ class FolderSource:
                 self._stale = None
                 raise
             return self._shelf.text()
+
+    def recall(self, files: Shards[str], stamps: Mapping[str, bytes]) -> None:
+        """Know the files as they were when a process before this one read them; to be called before the first `read`.
+
+        `stamps` are those of its source. Whatever looks otherwise now is read.
+        """
+        with self._reading:
+            self._shelf.recall(files, stamps)
+
+    def stamps(self) -> Mapping[str, tuple[str, bytes]]:
+        """Tell the files as last read: each one's text, and by what to know that it is still the same."""
+        with self._reading:
+            return self._shelf.stamps()
 
     async def changes(self) -> AsyncIterator[None]:
         """One item whenever the texts may have changed since they were last read.

@@ -6,7 +6,7 @@ import os
 import stat
 import struct
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +54,22 @@ class Shelf:
     def text(self) -> SourceText:
         """What is on the shelf now: the same objects as last time where it is the same."""
         return self._text
+
+    def recall(self, files: Shards[str], stamps: Mapping[str, bytes]) -> None:
+        """Know files as `stamps` tell them to have been read before, to be called before the first look.
+
+        A file that looks otherwise now is read like any other.
+        """
+        self._items = {path: _Item(stamp, True, files[path]) for path, stamp in stamps.items()}
+        self._text = SourceText(files, {}, {})
+
+    def stamps(self) -> dict[str, tuple[str, bytes]]:
+        """The files' texts and how the files looked, of those that can be told by that, and that hold policies only."""
+        return {
+            path: (item.text, item.signature)
+            for path, item in self._items.items()
+            if item.settled and item.text is not None and item.content is None
+        }
 
     def refresh_all(self) -> bool:
         """Look at every file; True when something is different. Raises OSError when the root is not there."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
-from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar, dataclass_transform
 
 from pydantic import ConfigDict, Field, GetCoreSchemaHandler
 from pydantic.alias_generators import to_camel
@@ -111,15 +111,40 @@ class WorkloadMetadata(WorkspaceMetadata):
     )
 
 
+class Reading(Protocol):
+    """What is known of a manifest that nobody has read yet."""
+
+    def read(self, manifest: Manifest) -> None:
+        """Set the manifest's `spec`."""
+
+
 class Manifest(Part):
     """One document of a policy set. Equal manifests say the same, wherever they stand."""
 
-    __slots__ = ("_origin",)
+    __slots__ = ("_brief", "_origin")
 
     kind: ClassVar[str]
     metadata: Metadata
     spec: Part
     _origin: Origin
+    _brief: Reading
+
+    if not TYPE_CHECKING:  # to a type checker, all attributes are there
+
+        def __getattr__(self, name: str) -> Any:
+            """Read what the manifest says, if nobody has wanted to know that so far (`unread`)."""
+            if name != "spec" or self.brief is None:
+                raise AttributeError(f"{type(self).__name__} has no {name}")
+            self._brief.read(self)
+            return self.spec
+
+    @property
+    def brief(self) -> Any:
+        """What was known of the manifest before it was read, for workloads a `Brief`; None if nothing was."""
+        try:
+            return object.__getattribute__(self, "_brief")
+        except AttributeError:
+            return None
 
     @property
     def origin(self) -> Origin:

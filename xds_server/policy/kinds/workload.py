@@ -232,6 +232,15 @@ class Workload(Manifest):
     metadata: WorkloadMetadata = Field(description="Who this manifest is.")
     spec: WorkloadSpec = Field(description="What it says.")
 
+    @property
+    def environments(self) -> tuple[str, ...]:
+        """The environments of its deployments, those that are switched off included."""
+        brief = self.brief
+        if brief is not None:
+            known: tuple[str, ...] = brief.environments
+            return known
+        return tuple(each.environment for each in self.spec.deployments)
+
 
 @manifest
 class Model(Workload):
