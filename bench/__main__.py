@@ -31,14 +31,17 @@ def main() -> int:
     parser.add_argument(
         "--keep", action="store_true", help="keep the folders of all processes, with their logs"
     )
+    parser.add_argument("--models", type=int, help="the larger number of models of `restart`, if not 100,000")
     arguments = parser.parse_args()
     if arguments.write and arguments.quick:
         parser.error("--write is for sizes that say something: without --quick")
+    if arguments.write and arguments.models is not None:
+        parser.error("--write is for the sizes that goals speak of: without --models")
     # Processes are ended on the way out of each block; signals have to take that way, even where a shell that put
     # this into the background has Ctrl-C ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    setting = Setting(arguments.quick, Peer("sovereign"), Peer("litellm"), arguments.keep)
+    setting = Setting(arguments.quick, Peer("sovereign"), Peer("litellm"), arguments.keep, arguments.models)
     measured: list[results.Measured] = []
     failed = False
     began = time.monotonic()

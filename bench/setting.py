@@ -20,6 +20,8 @@ class Setting:
     sovereign: Peer
     litellm: Peer
     keep: bool = False
+    models: int | None = None
+    """The larger number of models of a scenario that asks for it, if not its own."""
 
     def size(self, whole: int, quick: int) -> int:
         """How many of something: the whole, or a quick try."""

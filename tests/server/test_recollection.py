@@ -212,6 +212,16 @@ def test_a_model_that_was_broken_meanwhile_stays_as_it_was(folder: Path, state: 
     assert not Process(FolderSource(folder), state, folder).recollected
 
 
+def test_a_certificate_or_key_that_changed_meanwhile_has_no_model_read(
+    folder: Path, state: Path, done: Counter[str]
+) -> None:
+    put(folder / "roots.pem", w.ROOTS)
+    again = Process(FolderSource(folder), state, folder)
+    assert again.recollected
+    assert not again.update.built.errors
+    assert done["read_piece"] == FLEET
+
+
 def test_a_policy_that_changed_meanwhile_reaches_the_models_that_it_binds(folder: Path, state: Path) -> None:
     put(folder / "fleet.yaml", fleet(("country", "us")))
     again = Process(FolderSource(folder), state, folder)

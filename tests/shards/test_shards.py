@@ -39,6 +39,19 @@ def test_what_differs_is_what_a_look_at_everything_finds(
     assert changed == {name for name, value in second.items() if first.get(name) != value}
 
 
+@given(CONTENTS, st.sets(NAMES, max_size=150))
+def test_its_items_and_values_and_what_is_picked_are_a_dictionarys(
+    contents: dict[str, int], names: set[str]
+) -> None:
+    shards = Shards(contents)
+    assert dict(shards.items()) == contents
+    assert sorted(shards.values()) == sorted(contents.values())
+    assert (len(shards.items()), len(shards.values())) == (len(contents), len(contents))
+    expected = {name: value for name, value in contents.items() if name in names}
+    assert dict(shards.pick(names)) == expected
+    assert dict(shards.pick(names | contents.keys())) == contents
+
+
 def test_what_stays_the_same_is_the_same_object_and_not_looked_at() -> None:
     before = Shards({f"m{number}": object() for number in range(10_000)})
     after = before.amend(["m1"], {"m2": None})

@@ -48,7 +48,9 @@ class DevelopmentSource:
         last = self._files
         changed, gone = files.since(last) if last is not None else (frozenset(files), frozenset())
         self._asking -= gone | changed
-        self._asking |= {name for name in changed if MENTION.search(files[name])}
+        self._asking |= {
+            name for name, text in files.pick(changed) if "development" in text and MENTION.search(text)
+        }
         self._files = files
 
     def _attach(self, attachments: Mapping[str, bytes], keys: bytes) -> Mapping[str, bytes]:

@@ -6,29 +6,26 @@ to build it now or later gives the same.
 
 from __future__ import annotations
 
-from xds_server.policy import Workload
+from xds_server.policy import Brief, Workload
 
 from .context import Context
-from .endpoint import Endpoint, path_of
+from .endpoint import Endpoint
 from .workload import build_endpoint
 
 _set = object.__setattr__  # endpoints are frozen
 
 
 class Deferral:
-    """A workload and the context in which it was good."""
+    """A workload and the context in which it was good. `revisions` is as `Endpoint.revisions`."""
 
-    __slots__ = ("_context", "_workload")
+    __slots__ = ("_context", "_workload", "revisions")
 
-    def __init__(self, workload: Workload, context: Context) -> None:
+    def __init__(
+        self, workload: Workload, context: Context, revisions: tuple[tuple[str, str, bool], ...]
+    ) -> None:
         self._workload = workload
         self._context = context
-
-    @property
-    def revisions(self) -> tuple[tuple[str, str, bool], ...]:
-        """As `Endpoint.revisions`."""
-        known: tuple[tuple[str, str, bool], ...] = self._workload.brief.revisions
-        return known
+        self.revisions = revisions
 
     def build(self) -> Endpoint:
         """The endpoint. Raises ValueError if the workload makes none, or has a mistake after all."""
@@ -38,15 +35,15 @@ class Deferral:
         return endpoint
 
 
-def defer_endpoint(workload: Workload, context: Context) -> Endpoint:
+def defer_endpoint(workload: Workload, brief: Brief, context: Context) -> Endpoint:
     """The endpoint of a workload with a brief, which was good in this very context."""
-    made = object.__new__(Endpoint)
-    _set(made, "workspace", workload.metadata.workspace)
-    _set(made, "segment", workload.segment)
-    _set(made, "name", workload.metadata.name)
+    made, metadata, segment = object.__new__(Endpoint), workload.metadata, workload.segment
+    _set(made, "workspace", metadata.workspace)
+    _set(made, "segment", segment)
+    _set(made, "name", metadata.name)
     _set(made, "default_environment", context.workspace.spec.default_environment)
     _set(made, "trusts", context.trusts)
-    _set(made, "warm", workload.brief.warm)
-    _set(made, "path", path_of(workload))
-    _set(made, "unbuilt", Deferral(workload, context))
+    _set(made, "warm", brief.warm)
+    _set(made, "path", f"{metadata.workspace}/{segment}/{metadata.name}")
+    _set(made, "unbuilt", Deferral(workload, context, brief.revisions))
     return made

@@ -99,11 +99,9 @@ class Trust:
 
 
 class Unbuilt(Protocol):
-    """An endpoint that nobody has built yet. It refers to no file."""
+    """An endpoint that nobody has built yet. It refers to no file; its `revisions` are as `Endpoint.revisions`."""
 
-    @property
-    def revisions(self) -> tuple[tuple[str, str, bool], ...]:
-        """As `Endpoint.revisions`."""
+    revisions: tuple[tuple[str, str, bool], ...]
 
     def build(self) -> Endpoint:
         """Build it."""

@@ -95,8 +95,8 @@ class Graph:
             was, now = (each[name].endpoints if name in each else EMPTY for each in (tenants, self.tenants))
             new, lost = now.since(was)
             gone |= lost
-            put |= {path: now[path] for path in new}
-        old = [each for path in gone | put.keys() if (each := endpoints.get(path)) is not None]
+            put.update(now.pick(new))
+        old = [each for _, each in endpoints.pick(gone | put.keys())]
         count = before.clusters if before is not None else 0
         count += sum(len(each.revisions) for each in put.values()) - sum(len(each.revisions) for each in old)
         object.__setattr__(self, "endpoints", endpoints.amend(gone, put))

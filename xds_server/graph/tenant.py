@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 
 from xds_server.policy import (
@@ -94,15 +94,14 @@ class EndpointCache:
             changed |= self._concerned(workloads, changed, last, context)
         put: dict[str, Endpoint] = {}
         lost: set[str] = set()
-        for slot in changed | gone:
-            before = self._workloads.get(slot)
-            if before is not None:
-                lost.add(path_of(before))
-                self._deployments -= Counter(before.environments)
+        for slot, before in self._workloads.pick(changed | gone):
+            lost.add(path_of(before))
+            self._deployments -= Counter(before.environments)
             self._faults.pop(slot, None)
-        for slot in changed:
-            endpoint, faults = _build(workloads[slot], context, good=good)
-            self._deployments.update(workloads[slot].environments)
+        for slot, workload in workloads.pick(changed):
+            endpoint, faults = _build(workload, context, good=good)
+            for environment in workload.environments:
+                self._deployments[environment] += 1
             if endpoint is not None:
                 put[endpoint.path] = endpoint
             if faults:
@@ -114,18 +113,22 @@ class EndpointCache:
         self, workloads: Shards[Workload], changed: frozenset[str], before: Context, now: Context
     ) -> set[str]:
         """Those whose own part of the context differs, and those with mistakes, whose hints may name others."""
+        # What nobody has read yet refers to no file, and need not be read to find that another one changed.
+        files_only = replace(before, files={}) == replace(now, files={})
         return {
             slot
             for slot, workload in workloads.items()
             if slot not in changed
+            and not (files_only and workload.brief is not None)
             and (slot in self._faults or before.narrow(workload) != now.narrow(workload))
         }
 
 
 def _build(workload: Workload, context: Context, *, good: bool) -> tuple[Endpoint | None, list[Diagnostic]]:
     """Build an endpoint, later if it is known to be good."""
-    if good and workload.brief is not None:
-        return defer_endpoint(workload, context), []
+    brief = workload.brief if good else None
+    if brief is not None:
+        return defer_endpoint(workload, brief, context), []
     return build_endpoint(workload, context.narrow(workload))
 
 

@@ -69,15 +69,19 @@ class LoadCache:
     def refresh(self, texts: Shards[str], attachments: Mapping[str, bytes]) -> None:
         """Follow these texts and attachments; what is the same stays the same objects, and costs nothing."""
         changed, gone = texts.since(self._texts)
-        read = {name: self._read(name, texts[name]) for name in sorted(changed)}
+        names, now_there = sorted(changed | gone), dict(texts.pick(changed))
+        read = {name: self._read(name, now_there[name]) for name in names if name in now_there}
         moved = attachments is not self._attachments and attachments != self._attachments
         dropped: list[Manifest] = []
         added: list[Manifest] = []
-        for name in sorted(changed | gone):
+        for name in names:
             before, now = self.files.pop(name, _NO_FILE), read.get(name, _NO_FILE)
-            stay = set(map(id, before.manifests)) & set(map(id, now.manifests))
-            dropped += [each for each in before.manifests if id(each) not in stay]
-            added += [each for each in now.manifests if id(each) not in stay]
+            if before is _NO_FILE:
+                added += now.manifests
+            else:
+                stay = set(map(id, before.manifests)) & set(map(id, now.manifests))
+                dropped += [each for each in before.manifests if id(each) not in stay]
+                added += [each for each in now.manifests if id(each) not in stay]
             self._note(name, now)
         self.files |= read
         self.register.replace(dropped, added)

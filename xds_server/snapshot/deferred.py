@@ -57,8 +57,8 @@ class Workshop(Generic[Subject]):
         with self._counting:
             before, count = self._counted
             changed, gone = subjects.since(before)
-            count -= sum(len(tuple(recipe.names(before[key]))) for key in changed | gone if key in before)
-            count += sum(len(tuple(recipe.names(subjects[key]))) for key in changed)
+            count -= sum(len(tuple(recipe.names(was))) for _, was in before.pick(changed | gone))
+            count += sum(len(tuple(recipe.names(now))) for _, now in subjects.pick(changed))
             self._counted = (subjects, count)
             return count
 
