@@ -52,7 +52,8 @@ contracts: setup ## Check that the arrows between the rooms go one way
 
 check: lint types contracts ## Lint, types and import contracts
 
-docs: setup ## Rewrite the generated pages, the editors' schema and the example bootstraps
+docs: setup ## Rewrite the generated pages, the editors' schema, the messages' definitions and the example bootstraps
+	$(BIN)/python -m xds_server.wire
 	$(BIN)/python -m xds_server.policy.schema > policies/schema.json.new && mv policies/schema.json.new policies/schema.json
 	$(BIN)/python -m xds_server.policy.reference > docs/policy-reference.md.new && mv docs/policy-reference.md.new docs/policy-reference.md
 	$(BIN)/python -m xds_server.cli.reference > docs/cli.md.new && mv docs/cli.md.new docs/cli.md

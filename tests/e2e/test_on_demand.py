@@ -343,6 +343,19 @@ def test_a_control_plane_that_comes_back_with_the_same_sends_nothing(cold: Cold)
     assert cold.served("steady-later") == "two"
 
 
+def test_a_model_that_nobody_read_since_a_restart_is_served_with_its_first_request(cold: Cold) -> None:
+    cold.write("unread", "one")
+    cold.write("unread-changed", "two")
+    cold.serving.end()
+    cold.put("unread-changed", "three")
+    before = cold.serving.log.count("going on from what the last process knew")
+    cold.serving.start()
+    cold.settle()
+    assert cold.serving.log.count("going on from what the last process knew") == before + 1
+    assert cold.served("unread") == "one"
+    assert cold.served("unread-changed") == "three"
+
+
 def test_a_control_plane_that_comes_back_with_changes_is_followed(cold: Cold) -> None:
     names = ("kept", "moved", "renewed", "dropped", "cooled")
     for name in names:

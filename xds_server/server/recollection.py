@@ -52,4 +52,5 @@ def _go_on(image: Image, archive: Archive, source: Forgetful, cache: LoadCache, 
         raise FormError("what was good then is not now")
     archive.resume(built.grounds, image)
     source.recall(image.texts, image.stamps)
+    log.info("going on from what the last process knew", models=len(built.graph.endpoints))
     return Built(built.graph, (), frozenset(), fleet_kept=True, grounds=built.grounds)

@@ -5,7 +5,8 @@ resources made by the thousand and for the discovery messages. Must not know pol
 
 ``envoy-data-plane`` is the schema (typed, complete, current); its encoder is pure Python and takes about a
 millisecond a message. This room reads the field numbers and types from its metadata and hands them to the C
-encoder of ``protobuf``: one schema, two encoders (``tests/wire`` holds them equal).
+encoder of ``protobuf``: one schema, two encoders (``tests/wire`` holds them equal). What it read of one version is kept
+in a file beside this one (``derivation``).
 """
 
 from .message import descriptor_pool, message_class, pack, type_url

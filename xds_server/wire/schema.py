@@ -36,7 +36,6 @@ _TYPES = {
     "sint32": FieldDescriptorProto.TYPE_SINT32,
     "sint64": FieldDescriptorProto.TYPE_SINT64,
 }
-_WELL_KNOWN = "google.protobuf."
 
 
 def find_class(full_name: str) -> type[Message]:
@@ -60,11 +59,6 @@ def full_name(cls: type[Message]) -> str:
 def enum_name(cls: type[IntEnum]) -> str:
     """The name an enum gets here: its package and flattened Python name."""
     return f"{cls.__module__.removeprefix('envoy_data_plane.')}.{cls.__name__}"
-
-
-def is_well_known(name: str) -> bool:
-    """Whether protobuf itself defines the message."""
-    return name.startswith(_WELL_KNOWN)
 
 
 def describe_enum(cls: type[IntEnum]) -> EnumDescriptorProto:
