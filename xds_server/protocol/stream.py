@@ -130,9 +130,9 @@ class Stream(ABC, Generic[AnyChannel]):
                 channel.note(change.names(key))
 
     def first_looks(self) -> Iterator[tuple[str, Collection[str] | None]]:
-        """Iterate over the types that are to be looked at for the first time, and over the names (`None`: all)."""
+        """Iterate over the types of which much may be looked at next, and over the names (`None`: all of them)."""
         for type_url, channel in self.channels.items():
-            if channel.fresh:
+            if channel.fresh or (channel.waiting and not channel.told_what_is_held):
                 yield type_url, channel.first_look()
 
     def poll(self, now: float) -> list[Response]:
