@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Final, Protocol
@@ -150,6 +150,7 @@ class Pipeline:
         if self._served is not None:
             self._builder.resume(self._served.graph, self._served.grounds)
 
+    @uncollected()
     def _recall(self, archive: Archive) -> tuple[Fault, ...]:
         self._served = recollect(archive, self._source, self._cache, self._builder)
         if self._served is not None:
@@ -228,27 +229,33 @@ class Pipeline:
     async def _step(self, outlet: _Outlet) -> None:
         async with self._stepping, self._undisturbed():
             first = not outlet.plane.readiness.ready
-            try:
-                update, prepared = await asyncio.to_thread(self._refresh_for, outlet)
-            except Exception as error:  # noqa: BLE001 (the next change is another chance, and what is served stays)
-                outlet.reporter.tell_failure(error)
-                found = await self._fall_back() if first else None
-                if found is None:
-                    return
-                update, prepared = found, NOTHING_PREPARED
-                outlet.reporter.tell_fall_back()
-            else:
-                outlet.reporter.tell(update.built, update.load_seconds, update.compile_seconds)
-                outlet.reporter.tell_held(self._guard.held)
-            if not update.built.servable:
-                log.error("there is no gateway to serve yet; mend the policies and save them")
-                return
-            await self._publish(update, prepared, outlet)
-            if first:
+            with uncollected() if first else nullcontext():
+                published = await self._refresh_and_publish(outlet, first=first)
+            if first and published:
                 # What the first load made mostly lives as long as we do; walking it over and over is what would
                 # make a later change slow.
                 gc.collect()
                 gc.freeze()
+
+    async def _refresh_and_publish(self, outlet: _Outlet, *, first: bool) -> bool:
+        """Run once; say whether there is something to serve."""
+        try:
+            update, prepared = await asyncio.to_thread(self._refresh_for, outlet)
+        except Exception as error:  # noqa: BLE001 (the next change is another chance, and what is served stays)
+            outlet.reporter.tell_failure(error)
+            found = await self._fall_back() if first else None
+            if found is None:
+                return False
+            update, prepared = found, NOTHING_PREPARED
+            outlet.reporter.tell_fall_back()
+        else:
+            outlet.reporter.tell(update.built, update.load_seconds, update.compile_seconds)
+            outlet.reporter.tell_held(self._guard.held)
+        if not update.built.servable:
+            log.error("there is no gateway to serve yet; mend the policies and save them")
+            return False
+        await self._publish(update, prepared, outlet)
+        return True
 
     def _refresh_for(self, outlet: _Outlet) -> tuple[Update, Sights]:
         """Run once, and make at once what those who are there will see of it."""

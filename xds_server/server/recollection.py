@@ -8,7 +8,6 @@ from typing import Protocol
 import structlog
 
 from xds_server.archive import Archive, FormError, Image
-from xds_server.collection import uncollected
 from xds_server.graph import Builder, Built
 from xds_server.policy import LoadCache, load
 from xds_server.shards import Shards
@@ -43,7 +42,6 @@ def recollect(archive: Archive, source: Forgetful, cache: LoadCache, builder: Bu
     return None
 
 
-@uncollected()
 def _go_on(image: Image, archive: Archive, source: Forgetful, cache: LoadCache, builder: Builder) -> Built:
     cache.foreknow(image.texts, image.known)
     loaded = load(image.texts, image.attachments, cache)
