@@ -27,15 +27,18 @@ def compile_assignment(
 
 def describe_assignment(name: str, revision: Revision, origin: Place | None) -> dict[str, Any]:
     """The assignment's fields. A revision without a usable backend gives an empty one, which Envoy answers with 503."""
+    # Where places share by weight, each needs one, also those behind: Envoy takes none for 0.
+    weighted = bool(revision.routing.weights)
     return {
         "cluster_name": name,
         "endpoints": [
             {
-                "locality": {"region": tier[0].place.region, "zone": tier[0].place.name},
-                "priority": priority,
-                "lb_endpoints": [_endpoint(revision, backend) for backend in tier],
+                "locality": {"region": tier.place.region, "zone": tier.place.name},
+                "priority": tier.priority,
+                "lb_endpoints": [_endpoint(revision, backend) for backend in tier.backends],
+                **({"load_balancing_weight": {"value": tier.weight}} if weighted else {}),
             }
-            for priority, tier in enumerate(order_backends(revision, origin))
+            for tier in order_backends(revision, origin)
         ],
     }
 
