@@ -128,17 +128,15 @@ def test_places_share_by_weight_and_the_others_wait_for_them(fleet: Fleet) -> No
         assert counts.keys() == {PARIS, VIRGINIA}
         assert counts[PARIS] == pytest.approx(400, abs=10)
     fleet.models[PARIS].kill()
-    for gateway in GATEWAYS:
-        _settled(fleet, gateway, "shared", {VIRGINIA})
+    _settle(fleet, "shared", paris=VIRGINIA, virginia=VIRGINIA, tokyo=VIRGINIA)
     fleet.models[VIRGINIA].kill()
-    _settled(fleet, "tokyo", "shared", {TOKYO})
+    _settle(fleet, "shared", paris=FRANKFURT, virginia=FRANKFURT, tokyo=TOKYO)
     fleet.models[TOKYO].kill()
-    _settled(fleet, "tokyo", "shared", {FRANKFURT})
+    _settle(fleet, "shared", paris=FRANKFURT, virginia=FRANKFURT, tokyo=FRANKFURT)
     fleet.models[FRANKFURT].kill()
-    for gateway in GATEWAYS:
-        _settled(fleet, gateway, "shared", {DUBLIN})
+    _settle(fleet, "shared", paris=DUBLIN, virginia=DUBLIN, tokyo=DUBLIN)
     fleet.models[PARIS].start()
-    _settled(fleet, "virginia", "shared", {PARIS})
+    _settle(fleet, "shared", paris=PARIS, virginia=PARIS, tokyo=PARIS)
 
 
 def _settled(fleet: Fleet, gateway: str, model: str, places: set[str]) -> None:
@@ -146,6 +144,11 @@ def _settled(fleet: Fleet, gateway: str, model: str, places: set[str]) -> None:
     wait_until(
         lambda: _served_by(fleet, gateway, model, 100).keys() == places, f"{gateway} is served by {places}"
     )
+
+
+def _settle(fleet: Fleet, model: str, **places: str) -> None:
+    for gateway, place in places.items():
+        _settled(fleet, gateway, model, {place})
 
 
 def test_a_place_that_lost_a_part_of_its_backends_is_asked_for_what_it_can_bear(fleet: Fleet) -> None:
