@@ -7,6 +7,7 @@ One thread runs all of them. What a request asks for is in its path, so that a t
     /socket        a WebSocket that sends back what it gets
     /silence       nothing, for ever
     /reset         the connection is reset once the request is in
+    /only/one/...  what is behind, if the upstream's label is `one`; for others anything else
     anything else  200 and what was seen, as JSON
 """
 
@@ -141,6 +142,9 @@ class Upstream:
         self, seen: Seen, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> bool:
         path = seen.target.partition("?")[0]
+        if path.startswith("/only/"):
+            _, _, label, rest = path.split("/", 3)
+            path = f"/{rest}" if label == self.label else "/"
         if path.startswith("/status/"):
             _write(writer, int(path.split("/")[2]), b'{"error":{"code":"OWN","origin":"model"}}', _OWN)
         elif path == "/stream":

@@ -51,7 +51,9 @@ def test_every_kind_of_mistake_between_manifests_has_a_case() -> None:
     assert told >= {
         "duplicate-region",
         "no-allowed-place",
+        "no-backend-there",
         "nobody-trusted",
+        "place-not-allowed",
         "unknown-environment",
         "unknown-flavor",
         "unknown-issuer",

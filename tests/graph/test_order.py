@@ -89,7 +89,7 @@ def test_backends_are_tried_by_place_standbys_last_and_weight_zero_never() -> No
     )
     revision = w.endpoint(graph).deployments[0].revisions[0]
     hosts = [
-        [backend.address.host for backend in tier]
+        [backend.address.host for backend in tier.backends]
         for tier in order_backends(revision, graph.regions["eu-west-3"])
     ]
     assert hosts == [["10.0.0.3"], ["10.0.0.2", "10.0.0.4"], ["10.0.0.1"], ["10.0.0.6"]]

@@ -73,7 +73,7 @@ def test_an_example_set_is_without_mistakes(name: str) -> None:
     assert loaded.manifests
 
 
-@pytest.mark.parametrize("name", ["quickstart", "canary", "multi-region", "residency", "access"])
+@pytest.mark.parametrize("name", ["quickstart", "canary", "multi-region", "global", "residency", "access"])
 def test_each_stage_of_the_tour_says_what_it_shows(name: str) -> None:
     heads = [path.read_text().splitlines()[1] for path in (_POLICIES / name).glob("*.yaml")]
     assert any(head.casefold().startswith(f"# {name}") for head in heads)

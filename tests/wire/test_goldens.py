@@ -45,6 +45,8 @@ FLEET = [
     "envoy.config.listener.v3.Listener",
     "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
     "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
+    "envoy.extensions.common.matching.v3.ExtensionWithMatcher",
+    "envoy.extensions.filters.common.matcher.action.v3.SkipFilter",
     "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
     "envoy.extensions.filters.http.on_demand.v3.OnDemand",
     "envoy.extensions.filters.http.rbac.v3.RBAC",
@@ -57,6 +59,7 @@ FLEET = [
     "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
     "envoy.extensions.transport_sockets.tls.v3.Secret",
     "envoy.service.runtime.v3.Runtime",
+    "envoy.type.matcher.v3.HttpRequestHeaderMatchInput",
 ]
 
 

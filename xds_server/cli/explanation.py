@@ -16,7 +16,7 @@ from xds_server.cli.terminal import put
 from xds_server.cli.validation import GatewayChoice, PolicyPath
 
 if TYPE_CHECKING:
-    from xds_server.graph import Decision, Excluded, Share
+    from xds_server.graph import Decision, Excluded, Limits, Share
 
 EXAMPLES: Final = """Examples:
 
@@ -118,6 +118,9 @@ def _lines(decision: Decision) -> Iterator[str]:
         ("environment", environment if decision.environment is not None else None),
         ("forwarded", None if refusal else decision.forwarded_path),
         ("refused", f"{refusal.status} {refusal.code}: {refusal.reason}" if refusal else None),
+        ("places", None if refusal else _routing(decision)),
+        ("sent again", None if refusal else _retries(decision)),
+        ("given up", None if refusal else _timeouts(decision)),
         *(("note", note) for note in decision.notes),
     ):
         if words is not None:
@@ -127,23 +130,72 @@ def _lines(decision: Decision) -> Iterator[str]:
         yield from _share_lines(share)
 
 
+def _routing(decision: Decision) -> str | None:
+    routing = decision.routing
+    if routing is None:
+        return None
+    if routing.order:
+        return f"{', '.join(routing.order)}; then the nearest first"
+    return {"weighted": "by weight", "pinned": "one, and never another"}.get(
+        routing.mode, "the nearest first"
+    )
+
+
+def _retries(decision: Decision) -> str | None:
+    if decision.attempts is None:
+        return None
+    return (
+        f"at most {decision.attempts} times: {', '.join(decision.retried_on)}"
+        if decision.attempts
+        else "never"
+    )
+
+
+def _timeouts(decision: Decision) -> str | None:
+    from xds_server.policy import format_duration
+
+    handling = decision.handling
+    if handling is None:
+        return None
+    waits = [
+        f"{words} {format_duration(seconds)}"
+        for words, seconds in (("without a byte for", handling.idle), ("as a whole after", handling.total))
+        if seconds is not None
+    ]
+    return ", ".join(waits) or None
+
+
 def _share_lines(share: Share) -> Iterator[str]:
     yield f"revision {share.revision}: {share.percent:.4g} % of requests"
     for hop in share.hops:
         far = "" if hop.distance_km is None else f", {hop.distance_km:,.0f} km"
         standby = ", standby" if hop.standby else ""
+        part = "" if hop.percent == 100 else f", {hop.percent:.4g} %"
         addresses = ", ".join(
             address if len(hop.addresses) == 1 else f"{address} (weight {weight})"
             for address, weight in hop.addresses
         )
-        yield f"  {hop.priority + 1}. {hop.place} ({hop.region}{far}{standby}): {addresses}"
+        yield f"  {hop.priority + 1}. {hop.place} ({hop.region}{far}{part}{standby}): {addresses}"
+    yield from (f"  at most {bound}" for bound in _bounds(share.limits))
     for excluded in share.excluded:
         yield f"  -  {excluded.place}: {excluded.address}"
         yield from (f"       {reason}" for reason in _reasons(excluded))
 
 
+def _bounds(limits: Limits) -> Iterator[str]:
+    for count, what in (
+        (limits.connections, "connections"),
+        (limits.pending_requests, "requests that wait for a connection"),
+        (limits.requests, "requests in progress"),
+    ):
+        if count is not None:
+            yield f"{count:,} {what} at once from each Envoy"
+
+
 def _reasons(excluded: Excluded) -> Iterator[str]:
     if excluded.out_of_split:
         yield "weight 0: out of the split"
+    if excluded.left_out is not None:
+        yield excluded.left_out
     for removal in excluded.removals:
         yield str(removal)

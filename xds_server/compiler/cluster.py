@@ -10,20 +10,22 @@ from datetime import timedelta
 from functools import cache
 from typing import Any
 
-from xds_server.graph import Endpoint, Place, Revision
+from xds_server.graph import BOUNDLESS, Endpoint, Place, Revision
 from xds_server.snapshot import Resource
 from xds_server.wire import message_class
 
 from .dns import DNS_DISCOVERY
 from .encode import encode
+from .health_check import describe_health_checks
 from .load_assignment import describe_assignment
 from .names import CLUSTER, name_cluster
 from .target import Target
 from .upstream_http import describe_protocol
 from .upstream_tls import describe_transport
 
-_CONNECT_TIMEOUT = {"seconds": 2}
-_JITTER_PERCENT = 20
+_CONNECT_TIMEOUT = timedelta(seconds=BOUNDLESS.connect)
+_NO_PANIC = {"healthy_panic_threshold": {"value": 0}}
+_PLENTY = 1_000_000
 
 
 def needs_dns(revision: Revision) -> bool:
@@ -64,11 +66,11 @@ def _encode(
     name = name_cluster(endpoint, environment, revision.name)
     message = message_class(CLUSTER)(
         name=name,
-        **_common(),
+        **{**_common(), **_balancing(revision), **_limits(revision)},
         **discovery,
         **describe_transport(endpoint, revision, target),
         **describe_protocol(revision),
-        **_health_checks(revision),
+        **describe_health_checks(revision),
     )
     return encode(message, name, endpoint.origin)
 
@@ -78,7 +80,7 @@ def _common() -> dict[str, Any]:
     """What all clusters have, as messages, which a larger one takes in at a fraction of what dicts cost."""
     message = message_class(CLUSTER)(
         connect_timeout=_CONNECT_TIMEOUT,
-        common_lb_config={"healthy_panic_threshold": {"value": 0}},
+        common_lb_config=_NO_PANIC,
         outlier_detection=_outlier_detection(),
         circuit_breakers={"thresholds": [_threshold()]},
         ignore_health_on_host_removal=True,
@@ -103,32 +105,30 @@ def _outlier_detection() -> dict[str, Any]:
     }
 
 
-def _threshold() -> dict[str, Any]:
-    # Envoy's default of 1,024 is soon met by streams that last minutes. Retries keep within a budget instead.
-    plenty = {"value": 1_000_000}
+def _balancing(revision: Revision) -> dict[str, Any]:
+    if not revision.routing.weights:
+        return {}
+    return {"common_lb_config": {**_NO_PANIC, "locality_weighted_lb_config": {}}}
+
+
+def _limits(revision: Revision) -> dict[str, Any]:
+    limits = revision.limits
+    if limits == BOUNDLESS:
+        return {}
+    threshold = _threshold(limits.connections, limits.pending_requests, limits.requests)
     return {
-        "max_connections": plenty,
-        "max_pending_requests": plenty,
-        "max_requests": plenty,
-        "retry_budget": {"budget_percent": {"value": 25.0}, "min_retry_concurrency": {"value": 10}},
+        "connect_timeout": timedelta(seconds=limits.connect),
+        "circuit_breakers": {"thresholds": [threshold]},
     }
 
 
-def _health_checks(revision: Revision) -> dict[str, Any]:
-    check = revision.health_check
-    if check is None:
-        return {}
-    statuses = [{"start": low, "end": high + 1} for low, high in check.statuses]
+def _threshold(
+    connections: int | None = None, pending: int | None = None, requests: int | None = None
+) -> dict[str, Any]:
+    # Envoy's default of 1,024 is soon met by streams that last minutes. Retries keep within a budget instead.
     return {
-        "health_checks": [
-            {
-                "interval": timedelta(seconds=check.interval),
-                "timeout": timedelta(seconds=check.timeout),
-                "no_traffic_interval": timedelta(seconds=check.interval),
-                "unhealthy_threshold": {"value": check.unhealthy_threshold},
-                "healthy_threshold": {"value": check.healthy_threshold},
-                "interval_jitter_percent": _JITTER_PERCENT,
-                "http_health_check": {"path": check.path, "expected_statuses": statuses},
-            }
-        ]
+        "max_connections": {"value": connections or _PLENTY},
+        "max_pending_requests": {"value": pending or _PLENTY},
+        "max_requests": {"value": requests or _PLENTY},
+        "retry_budget": {"budget_percent": {"value": 25.0}, "min_retry_concurrency": {"value": 10}},
     }

@@ -52,11 +52,13 @@ from xds_server.snapshot import Resource
 from .access_log import compile_access_log, compile_path_note
 from .encode import encode_typed
 from .headers import UPGRADE, early_mutation, internal_mutation, router
+from .idempotent import compile_idempotent
 from .local_reply import compile_local_reply
 from .names import (
     ACCESS,
     AUTHENTICATION,
     CREDENTIALS,
+    IDEMPOTENT_RETRIES,
     INTERNAL_HEADERS,
     MEMBERSHIP,
     ON_DEMAND,
@@ -169,6 +171,7 @@ def _filters(edge: Edge, listener: ListenerSpec, target: Target) -> list[HttpFil
         # Empty: every endpoint's routes bring its own rules, and without a route there is nothing to reach.
         _filter(ACCESS, Rbac()),
         _filter(INTERNAL_HEADERS, internal_mutation()),
+        _filter(IDEMPOTENT_RETRIES, compile_idempotent()),
         _filter(ROUTER, router()),
     ]
 

@@ -174,6 +174,15 @@ _REPLIES = (
         "The model ended the connection before it had answered; it may have run the request.",
         502,
     ),
+    # By its details, not the flag UO, which also stands where there was no budget left to try again.
+    _Reply(
+        "response.code_details == 'upstream_reset_before_response_started{overflow}'",
+        "OVERLOADED",
+        "This model has as many requests in progress as it may have; try again later.",
+        503,
+        retryable=True,
+        headers=(_AGAIN,),
+    ),
     _Reply(
         ("UH", "UF", "UO", "NC", "URX", "LR", "LH"),
         "UPSTREAM_UNAVAILABLE",

@@ -27,6 +27,7 @@ REQUEST = "fairlead.request"
 ON_DEMAND = "fairlead.on_demand"
 ACCESS = "fairlead.access"
 INTERNAL_HEADERS = "fairlead.internal_headers"
+IDEMPOTENT_RETRIES = "fairlead.idempotent_retries"
 ROUTER = "envoy.filters.http.router"
 # Filters behind the choice of a backend.
 BACKEND = "fairlead.backend"

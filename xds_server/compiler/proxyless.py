@@ -7,10 +7,11 @@ channel with insecure credentials would speak to them without TLS, and no route 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
-from xds_server.graph import Backend, Deployment, Endpoint, Place, Revision, order_backends
+from xds_server.graph import Backend, Deployment, Endpoint, Place, Revision, Tier, order_backends
 from xds_server.snapshot import Resource
 from xds_server.wire import message_class, pack
 
@@ -31,7 +32,9 @@ _MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConn
 _ROUTER_CONFIG = "envoy.extensions.filters.http.router.v3.Router"
 _AGGREGATE = "envoy.extensions.clusters.aggregate.v3.ClusterConfig"
 # gRPC takes the default of 1,024 requests for each cluster as Envoy does.
-_LIMITS = {"thresholds": [{"max_requests": {"value": 1_000_000}}]}
+_PLENTY = 1_000_000
+_PRECISION = 1_000_000
+"""What weights of places in the same priority add up to: places share by theirs, whatever backends they have."""
 
 
 def compile_services(endpoint: Endpoint) -> Iterator[Resource]:
@@ -55,7 +58,7 @@ def compile_places(endpoint: Endpoint, origin: Place | None) -> Iterator[Resourc
             name = name_cluster(endpoint, deployment.environment, revision.name)
             tiers = _order(revision, origin)
             if _by_name(revision):
-                yield _compile_aggregate(endpoint, name, tiers)
+                yield _compile_aggregate(endpoint, name, revision, tiers)
             else:
                 yield _compile_assignment(endpoint, name, tiers)
 
@@ -88,7 +91,7 @@ def _compile_clusters(endpoint: Endpoint, deployment: Deployment, revision: Revi
     name = name_cluster(endpoint, deployment.environment, revision.name)
     if not _by_name(revision):
         discovery = {"type": "EDS", "eds_cluster_config": {"eds_config": NEWEST.source}}
-        yield _compile_cluster(endpoint, name, discovery)
+        yield _compile_cluster(endpoint, name, revision, discovery)
         return
     # EDS carries addresses only, and gRPC resolves one name per cluster: one each, in an aggregate.
     for authority, backend in {each.address.authority: each for each in _usable(revision)}.items():
@@ -98,39 +101,54 @@ def _compile_clusters(endpoint: Endpoint, deployment: Deployment, revision: Revi
             "type": "LOGICAL_DNS",
             "load_assignment": {"cluster_name": member, "endpoints": places},
         }
-        yield _compile_cluster(endpoint, member, discovery)
+        yield _compile_cluster(endpoint, member, revision, discovery)
 
 
-def _compile_aggregate(endpoint: Endpoint, name: str, tiers: list[list[Backend]]) -> Resource:
-    members = dict.fromkeys(name_member(name, each.address.authority) for tier in tiers for each in tier)
+def _compile_aggregate(endpoint: Endpoint, name: str, revision: Revision, tiers: list[Tier]) -> Resource:
+    members = dict.fromkeys(
+        name_member(name, each.address.authority) for tier in tiers for each in tier.backends
+    )
     config = message_class(_AGGREGATE)(clusters=list(members))
     discovery = {"cluster_type": {"name": "envoy.clusters.aggregate", "typed_config": pack(config)}}
-    return _compile_cluster(endpoint, name, discovery)
+    return _compile_cluster(endpoint, name, revision, discovery)
 
 
-def _compile_cluster(endpoint: Endpoint, name: str, discovery: dict[str, Any]) -> Resource:
-    message = message_class(CLUSTER)(name=name, circuit_breakers=_LIMITS, **discovery)
+def _compile_cluster(
+    endpoint: Endpoint, name: str, revision: Revision, discovery: dict[str, Any]
+) -> Resource:
+    limits = {"thresholds": [{"max_requests": {"value": revision.limits.requests or _PLENTY}}]}
+    message = message_class(CLUSTER)(name=name, circuit_breakers=limits, **discovery)
     return encode(message, name, endpoint.origin)
 
 
-def _compile_assignment(endpoint: Endpoint, name: str, tiers: list[list[Backend]]) -> Resource:
+def _compile_assignment(endpoint: Endpoint, name: str, tiers: list[Tier]) -> Resource:
     # gRPC spreads evenly within a locality, and by weight between them: so each backend is one.
     localities = [
         {
             "locality": {
-                "region": backend.place.region,
-                "zone": backend.place.name,
+                "region": tier.place.region,
+                "zone": tier.place.name,
                 "sub_zone": backend.address.authority,
             },
-            "priority": priority,
-            "load_balancing_weight": {"value": backend.weight},
+            "priority": tier.priority,
+            "load_balancing_weight": {"value": weight},
             "lb_endpoints": [_describe(backend)],
         }
-        for priority, tier in enumerate(tiers)
-        for backend in tier
+        for tier in tiers
+        for backend, weight in _weigh(tier, [each for each in tiers if each.priority == tier.priority])
     ]
     message = message_class(CLUSTER_LOAD_ASSIGNMENT)(cluster_name=name, endpoints=localities)
     return encode(message, name, endpoint.origin)
+
+
+def _weigh(tier: Tier, rank: list[Tier]) -> Iterator[tuple[Backend, int]]:
+    """The tier's backends, each with its weight among all that share its priority."""
+    if len(rank) == 1:
+        yield from ((each, each.weight) for each in tier.backends)
+        return
+    place = tier.weight / sum(each.weight for each in rank)
+    total = sum(each.weight for each in tier.backends)
+    yield from ((each, max(1, round(_PRECISION * place * each.weight / total))) for each in tier.backends)
 
 
 def _describe(backend: Backend) -> dict[str, Any]:
@@ -142,15 +160,24 @@ def _describe(backend: Backend) -> dict[str, Any]:
     }
 
 
-def _order(revision: Revision, origin: Place | None) -> list[list[Backend]]:
+def _order(revision: Revision, origin: Place | None) -> list[Tier]:
+    """The revision's tiers with the backends that gRPC can use, those that have any; priorities without a gap."""
     usable = set(map(id, _usable(revision)))
-    tiers = ([each for each in tier if id(each) in usable] for tier in order_backends(revision, origin))
-    return [_merge(tier) for tier in tiers if tier]
+    tiers = [
+        (tier, _merge(each for each in tier.backends if id(each) in usable))
+        for tier in order_backends(revision, origin)
+    ]
+    left = sorted({tier.priority for tier, backends in tiers if backends})
+    return [
+        replace(tier, priority=left.index(tier.priority), backends=backends)
+        for tier, backends in tiers
+        if backends
+    ]
 
 
-def _merge(tier: list[Backend]) -> list[Backend]:
+def _merge(backends: Iterable[Backend]) -> tuple[Backend, ...]:
     """Backends with distinct addresses: a locality may stand in a priority once."""
-    return list({each.address.authority: each for each in tier}.values())
+    return tuple({each.address.authority: each for each in backends}.values())
 
 
 def _usable(revision: Revision) -> list[Backend]:

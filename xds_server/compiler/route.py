@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
-from xds_server.graph import ClaimRule, Deployment, Endpoint, Named, Selection, Trust, list_selections
+from xds_server.graph import (
+    ClaimRule,
+    Deployment,
+    Endpoint,
+    Handling,
+    Named,
+    Selection,
+    Trust,
+    list_selections,
+)
 from xds_server.snapshot import Resource
-from xds_server.wire import message_class, pack
+from xds_server.wire import message_class
 
 from .access import compile_access
 from .encode import encode
@@ -23,11 +32,10 @@ from .names import (
     WORKSPACE_HEADER,
     name_cluster,
 )
+from .retry import USUAL_RETRIES, RetryRule, describe_retries
 from .target import Target
 
 _PARAMETER = "environment"
-# Only what cannot have reached a model: a request is never run twice.
-_RETRY_ON = "connect-failure,refused-stream,reset-before-request"
 
 
 def compile_routes(endpoint: Endpoint, target: Target) -> Resource:
@@ -49,7 +57,7 @@ class _Shape:
     default_environment: str
     trusts: tuple[Trust, ...]
     rules: tuple[ClaimRule, ...]
-    splits: tuple[tuple[str, tuple[tuple[str, int], ...]], ...]
+    splits: tuple[tuple[str, tuple[tuple[str, int], ...], Handling, RetryRule], ...]
     endpoint: Endpoint = field(compare=False)
 
     @classmethod
@@ -59,7 +67,12 @@ class _Shape:
             endpoint.default_environment,
             endpoint.trusts,
             endpoint.rules,
-            tuple([(each.environment, each.split) for each in endpoint.deployments]),
+            tuple(
+                [
+                    (each.environment, each.split, each.handling, RetryRule.of(each))
+                    for each in endpoint.deployments
+                ]
+            ),
             endpoint,
         )
 
@@ -89,7 +102,7 @@ def _pattern(shape: _Shape, target: Target) -> Any:
                     set_header(WORKSPACE_HEADER, endpoint.workspace),
                     set_header(MODEL_HEADER, endpoint.name),
                 ],
-                "retry_policy": _retry_policy(),
+                "retry_policy": describe_retries(USUAL_RETRIES),
                 "typed_per_filter_config": {ACCESS: compile_access(endpoint)},
             }
         ],
@@ -150,11 +163,19 @@ def _answer(endpoint: Endpoint, deployment: Deployment | None, target: Target) -
 def _forward(endpoint: Endpoint, deployment: Deployment, target: Target) -> dict[str, Any]:
     headers = [set_header(ENVIRONMENT_HEADER, deployment.environment)]
     # No total timeout: answers stream. The connection manager bounds silence and the whole stream.
-    action: dict[str, Any] = {"prefix_rewrite": "/", "timeout": {}, "auto_host_rewrite": {"value": True}}
-    if target.fetching is not None:
-        # The connection manager's is what a cold request may wait for its route. With the route, this one takes over.
-        total = timedelta(seconds=target.fetching.total)
-        action["max_stream_duration"] = {"max_stream_duration": total}
+    action: dict[str, Any] = {
+        "prefix_rewrite": "/",
+        "timeout": {},
+        "auto_host_rewrite": {"value": True},
+        **_bound(deployment.handling, target),
+    }
+    rule = RetryRule.of(deployment)
+    if target.on_demand:
+        # The connection manager's clock is wound up with the route's time at the next byte. A request without a body,
+        # which waited for its route, has none to send any more.
+        rule = rule._replace(per_try_idle=deployment.handling.idle)
+    if rule != USUAL_RETRIES:
+        action["retry_policy"] = describe_retries(rule)
     split = deployment.split
     if len(split) == 1:
         [(revision, _)] = split
@@ -174,23 +195,15 @@ def _forward(endpoint: Endpoint, deployment: Deployment, target: Target) -> dict
     return {"route": action, "request_headers_to_add": headers}
 
 
-@cache
-def _retry_policy() -> dict[str, Any]:
-    hosts = message_class("envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate")()
-    priorities = message_class(
-        "envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig"
-    )
-    return {
-        "retry_on": _RETRY_ON,
-        "num_retries": {"value": 3},
-        "retry_host_predicate": [
-            {"name": "envoy.retry_host_predicates.previous_hosts", "typed_config": pack(hosts)}
-        ],
-        "host_selection_retry_max_attempts": 3,
-        # Each retry leaves the places already tried, so a dead region costs one attempt.
-        "retry_priority": {
-            "name": "envoy.retry_priorities.previous_priorities",
-            "typed_config": pack(priorities(update_frequency=1)),
-        },
-        "retry_back_off": {"base_interval": {"nanos": 10_000_000}, "max_interval": {"nanos": 100_000_000}},
-    }
+def _bound(handling: Handling, target: Target) -> dict[str, Any]:
+    """How long a request may take, where it is not the connection manager that says so."""
+    bounds: dict[str, Any] = {}
+    total = handling.total
+    if total is None and target.fetching is not None:
+        # The connection manager's is what a cold request may wait for its route. With the route, this one takes over.
+        total = target.fetching.total
+    if total is not None:
+        bounds["max_stream_duration"] = {"max_stream_duration": timedelta(seconds=total)}
+    if handling.idle is not None:
+        bounds["idle_timeout"] = timedelta(seconds=handling.idle)
+    return bounds

@@ -36,15 +36,19 @@ end
 
 
 def describe_protocol(revision: Revision) -> dict[str, Any]:
-    """The cluster's ``typed_extension_protocol_options``: nothing for plain HTTP/1.1 backends without a prefix."""
+    """The cluster's ``typed_extension_protocol_options``: nothing for plain HTTP/1.1 backends without a prefix.
+
+    Envoy checks by gRPC in clusters that can speak HTTP/2 only, and what answers gRPC speaks it: so plain backends that
+    are checked that way are asked in HTTP/2 from the first byte.
+    """
     secure = [backend.tls is not None for backend in revision.backends]
     prefixed = any(backend.path_prefix for backend in revision.backends)
-    if not any(secure) and not prefixed:
+    by_grpc = revision.health_check is not None and revision.health_check.type == "grpc"
+    if not any(secure) and not prefixed and not by_grpc:
         return {}
     # ALPN picks HTTP/2 where the server offers it; a cluster with a plain backend has no ALPN to ask.
-    protocol: dict[str, Any] = (
-        {"auto_config": {}} if all(secure) else {"explicit_http_config": {"http_protocol_options": {}}}
-    )
+    plain = "http2_protocol_options" if by_grpc else "http_protocol_options"
+    protocol: dict[str, Any] = {"auto_config": {}} if all(secure) else {"explicit_http_config": {plain: {}}}
     filters = {"http_filters": _prefix_filters()} if prefixed else {}
     options = message_class(_OPTIONS)(**protocol, **filters)
     return {"typed_extension_protocol_options": {_OPTIONS: pack(options)}}

@@ -14,16 +14,20 @@ from .endpoint import Backend, ClaimRule, Deployment, Endpoint, HealthCheck, Rev
 from .explain import explain
 from .graph import Authority, Certificate, Edge, Graph, Reach, Tenant
 from .ground import Ground, Grounds
+from .handling import BOUNDLESS, IDEMPOTENT, Handling, Limits, Retries
 from .hold import NOTHING, Hold
 from .loss import Loss, Vanished, find_loss
-from .order import order_backends
+from .order import Tier, order_backends
 from .path import PathRefusedError, RunPath, normalise_path, split_run_path
 from .place import Flavor, Place, measure_distance, order_places
 from .placement import Allowance, Attachment, Placement, Removal
 from .restoration import Remains, Restored, restore
+from .routing import Routing
 from .selection import Named, Selection, list_selections
 
 __all__ = [
+    "BOUNDLESS",
+    "IDEMPOTENT",
     "NOTHING",
     "Allowance",
     "Attachment",
@@ -43,9 +47,11 @@ __all__ = [
     "Graph",
     "Ground",
     "Grounds",
+    "Handling",
     "HealthCheck",
     "Hold",
     "Hop",
+    "Limits",
     "Loss",
     "Named",
     "PathRefusedError",
@@ -56,11 +62,14 @@ __all__ = [
     "Remains",
     "Removal",
     "Restored",
+    "Retries",
     "Revision",
+    "Routing",
     "RunPath",
     "Selection",
     "Share",
     "Tenant",
+    "Tier",
     "Trust",
     "UpstreamTls",
     "Vanished",

@@ -49,7 +49,9 @@ def build_health_check(spec: HealthCheckSpec | None) -> HealthCheck | None:
     if spec is None:
         return None
     return HealthCheck(
+        type=spec.type,
         path=spec.path,
+        service=spec.service or "",
         interval=spec.interval,
         timeout=spec.timeout,
         unhealthy_threshold=spec.unhealthy_threshold,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from .handling import Handling, Limits
 from .placement import Removal
+from .routing import Routing
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,24 +20,30 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """A place that is tried, in order: ``distance_km`` from the Envoy, ``None`` if its region is unknown."""
+    """A place that is tried, in order: ``distance_km`` from the Envoy, ``None`` if its region is unknown.
+
+    Places of equal ``priority`` share the requests by ``weight``; ``percent`` is what comes of that.
+    """
 
     priority: int
     place: str
     region: str
     distance_km: float | None
     standby: bool
+    weight: int
+    percent: float
     addresses: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Excluded:
-    """A backend that is not used, and every reason why."""
+    """A backend that is not used, and every reason why: ``removals`` by policy, or ``left_out`` by the routing."""
 
     place: str
     address: str
     removals: tuple[Removal, ...]
     out_of_split: bool = False
+    left_out: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +54,17 @@ class Share:
     weight: int
     percent: float
     cluster: tuple[str, str]
+    limits: Limits
     hops: tuple[Hop, ...]
     excluded: tuple[Excluded, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """How a request is decided. With a ``refusal`` it goes nowhere; what was decided before it is still told."""
+    """How a request is decided. With a ``refusal`` it goes nowhere; what was decided before it is still told.
+
+    ``attempts`` is how often it is sent again at most, and ``retried_on`` for which reasons.
+    """
 
     method: str
     url: str
@@ -66,6 +78,10 @@ class Decision:
     environment: str | None = None
     environment_from: str | None = None
     forwarded_path: str | None = None
+    routing: Routing | None = None
+    attempts: int | None = None
+    retried_on: tuple[str, ...] = ()
+    handling: Handling | None = None
     shares: tuple[Share, ...] = ()
     refusal: Refusal | None = None
     notes: tuple[str, ...] = field(default=())

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from xds_server.policy import Address, Workload
 
+from .handling import BOUNDLESS, USUAL, Handling, Limits
 from .place import Flavor, Place
 from .placement import Placement
+from .routing import NEAREST, Routing
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +29,12 @@ class UpstreamTls:
 
 @dataclass(frozen=True, slots=True)
 class HealthCheck:
-    """How backends are checked: times in seconds, ``statuses`` as inclusive ranges."""
+    """How backends are checked: times in seconds. ``path`` and ``statuses`` (inclusive ranges) are for ``http``,
+    ``service`` (empty: the whole server) for ``grpc``."""
 
+    type: str
     path: str
+    service: str
     interval: float
     timeout: float
     unhealthy_threshold: int
@@ -54,13 +59,19 @@ class Backend:
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """One version of a deployment. ``backends`` holds only what policy allows: the residency invariant."""
+    """One version of a deployment. ``backends`` holds only what policy allows: the residency invariant.
+
+    Of these, ``aside`` are not among them: policy allows them, and the deployment's routing never goes there.
+    """
 
     name: str
     weight: int
     backends: tuple[Backend, ...]
     refused: tuple[Backend, ...]
     health_check: HealthCheck | None
+    aside: tuple[Backend, ...] = ()
+    routing: Routing = NEAREST
+    limits: Limits = BOUNDLESS
 
     @property
     def by_dns(self) -> bool:
@@ -75,11 +86,29 @@ class Deployment:
     environment: str
     revisions: tuple[Revision, ...]
     placement: Placement
+    handling: Handling = USUAL
 
     @property
     def split(self) -> tuple[tuple[str, int], ...]:
         """The revisions in the split with their weights, in declared order; weight 0 is out of it."""
         return tuple((revision.name, revision.weight) for revision in self.revisions if revision.weight > 0)
+
+    @property
+    def attempts(self) -> int:
+        """How often a request is sent again at most.
+
+        Where 429 is a reason, no more often than there are other backends in any revision: none is asked twice, since
+        it has said when it may be asked again.
+        """
+        retries = self.handling.retries
+        if not retries.on_429:
+            return retries.attempts
+        backends = (
+            sum(backend.weight > 0 for backend in revision.backends)
+            for revision in self.revisions
+            if revision.weight > 0
+        )
+        return min(retries.attempts, max(0, min(backends, default=1) - 1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from dataclasses import replace
 
 from .access import Claims, find_authority, is_member, meets_rules
@@ -10,6 +11,7 @@ from .decision import Decision, Excluded, Hop, Refusal, Share
 from .delivery import Delivery
 from .endpoint import Deployment, Endpoint, Revision
 from .graph import Graph
+from .handling import list_reasons
 from .order import order_backends
 from .path import PathRefusedError, hides_dots, normalise_path, split_run_path
 from .place import Place, measure_distance
@@ -73,11 +75,23 @@ def _select(decision: Decision, graph: Graph, endpoint: Endpoint, query: str) ->
     if selection.deployment is None:
         reason = f"the model is not deployed in environment `{environment}`"
         return replace(decision, refusal=Refusal(404, "DEPLOYMENT_NOT_FOUND", reason))
+    decision = _tell(decision, selection.deployment)
     shares = _share(selection.deployment, graph.regions.get(decision.region))
     if not any(share.hops for share in shares if share.weight > 0):
         refusal = Refusal(503, "UPSTREAM_UNAVAILABLE", "no backend stands in an allowed place")
         return replace(decision, shares=shares, refusal=refusal)
     return replace(decision, shares=shares)
+
+
+def _tell(decision: Decision, deployment: Deployment) -> Decision:
+    """The decision with what holds for the deployment as a whole."""
+    return replace(
+        decision,
+        routing=deployment.revisions[0].routing,
+        attempts=deployment.attempts,
+        retried_on=list_reasons(deployment.handling.retries, decision.method),
+        handling=deployment.handling,
+    )
 
 
 def _check_access(graph: Graph, claims: Claims | None, workspace: str) -> Refusal | None:
@@ -114,6 +128,7 @@ def _share(deployment: Deployment, origin: Place | None) -> tuple[Share, ...]:
             weight=revision.weight,
             percent=100 * revision.weight / total if total else 0.0,
             cluster=(deployment.environment, revision.name),
+            limits=revision.limits,
             hops=_list_hops(revision, origin),
             excluded=_list_excluded(deployment, revision),
         )
@@ -122,16 +137,22 @@ def _share(deployment: Deployment, origin: Place | None) -> tuple[Share, ...]:
 
 
 def _list_hops(revision: Revision, origin: Place | None) -> tuple[Hop, ...]:
+    tiers = order_backends(revision, origin)
+    totals: dict[int, int] = defaultdict(int)
+    for tier in tiers:
+        totals[tier.priority] += tier.weight
     return tuple(
         Hop(
-            priority=priority,
-            place=tier[0].place.name,
-            region=tier[0].place.region,
-            distance_km=None if origin is None else round(measure_distance(origin, tier[0].place), 1),
-            standby=tier[0].standby,
-            addresses=tuple((str(backend.address), backend.weight) for backend in tier),
+            priority=tier.priority,
+            place=tier.place.name,
+            region=tier.place.region,
+            distance_km=None if origin is None else round(measure_distance(origin, tier.place), 1),
+            standby=tier.standby,
+            weight=tier.weight,
+            percent=100 * tier.weight / totals[tier.priority],
+            addresses=tuple((str(backend.address), backend.weight) for backend in tier.backends),
         )
-        for priority, tier in enumerate(order_backends(revision, origin))
+        for tier in tiers
     )
 
 
@@ -147,7 +168,13 @@ def _list_excluded(deployment: Deployment, revision: Revision) -> tuple[Excluded
         for each in revision.backends
         if each.weight == 0
     ]
-    return (*by_policy, *by_weight)
+    by_routing = [
+        Excluded(
+            each.place.name, str(each.address), (), left_out=revision.routing.leaves_out(each.place.name)
+        )
+        for each in revision.aside
+    ]
+    return (*by_policy, *by_weight, *by_routing)
 
 
 def _split(url: str) -> tuple[str, str, str]:

@@ -2,20 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from .endpoint import Backend, Revision
 from .place import Place, order_places
+from .routing import Routing
 
 
-def order_backends(revision: Revision, origin: Place | None) -> list[list[Backend]]:
-    """The backends in use, grouped by place, the nearest place first, standbys after all others in the same order.
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """The backends in one place. Of equal ``priority`` are those that share the requests, by ``weight``.
+
+    A priority is used when those before it cannot be.
+    """
+
+    priority: int
+    place: Place
+    weight: int
+    standby: bool
+    backends: tuple[Backend, ...]
+
+
+def order_backends(revision: Revision, origin: Place | None) -> list[Tier]:
+    """The backends in use by place: as the routing says, else the nearest place first; standbys after all others.
 
     ``origin`` is where the Envoy stands; ``None`` (a region nobody declared) orders by name.
     """
     used = [backend for backend in revision.backends if backend.weight > 0]
-    tiers = []
+    tiers: list[Tier] = []
+    priority = 0
     for standby in (False, True):
         group = [backend for backend in used if backend.standby is standby]
-        for place in order_places((backend.place for backend in group), origin):
-            tier = [backend for backend in group if backend.place.name == place.name]
-            tiers.append(tier)
+        places = order_places((backend.place for backend in group), origin)
+        for rank in _rank(places, revision.routing, standby=standby):
+            for place, weight in rank:
+                members = tuple(backend for backend in group if backend.place.name == place.name)
+                tiers.append(Tier(priority, place, weight, standby, members))
+            priority += 1
     return tiers
+
+
+def _rank(places: Sequence[Place], routing: Routing, *, standby: bool) -> list[list[tuple[Place, int]]]:
+    """Places in order of distance, in the order in which they are tried: those of a rank together, with weights."""
+    # Standbys are never part of the split: each of their places waits for the one before it.
+    shares = {} if standby else dict(routing.weights)
+    sharing = [(place, shares[place.name]) for place in places if place.name in shares]
+    first = {name: at for at, name in enumerate(routing.order)}
+    rest = sorted(
+        (place for place in places if place.name not in shares),
+        key=lambda place: first.get(place.name, len(first)),
+    )
+    alone = [[(place, 1)] for place in rest]
+    return [sharing, *alone] if sharing else alone

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from xds_server.policy import Deployment as DeploymentSpec
 from xds_server.policy import Diagnostic, Manifest, Policy, Workload
@@ -12,8 +13,10 @@ from .backend import build_backend, build_health_check
 from .context import Context
 from .endpoint import Backend, ClaimRule, Deployment, Endpoint, Revision
 from .fault import fault
+from .handling import BOUNDLESS, build_handling, build_limits
 from .placement import UNBOUND, Allowance, Attachment, Placement, environment_point
 from .reference import unknown_environment, unknown_policy
+from .routing import build_routing, find_forbidden, find_stranded, route
 
 _Path = tuple[str | int, ...]
 
@@ -26,15 +29,13 @@ def build_endpoint(workload: Workload, context: Context) -> tuple[Endpoint | Non
         path: _Path = ("spec", "deployments", at)
         found += _check_deployment(workload, spec, path, context)
         placement = build_placement(workload, spec, context)
-        revisions = []
-        for index, revision_spec in enumerate(spec.revisions):
-            at_revision = (*path, "revisions", index)
-            revision, faults = _build_revision(workload, revision_spec, at_revision, placement, context)
-            # A deployment that is switched off is checked all the same, so that switching it on holds no surprise.
-            found += faults
-            revisions.append(revision)
+        # A deployment that is switched off is checked all the same, so that switching it on holds no surprise.
+        revisions, faults = _build_revisions(workload, spec, path, placement, context)
+        found += faults
+        found += find_forbidden(workload, spec.routing, path, revisions, placement)
         if spec.enabled:
-            deployments.append(Deployment(spec.environment, tuple(revisions), placement))
+            handling = build_handling(spec)
+            deployments.append(Deployment(spec.environment, revisions, placement, handling))
     if not workload.spec.enabled:
         return None, found
     rules = tuple(ClaimRule(rule.claim, rule.any_of) for rule in workload.spec.access.claims)
@@ -91,6 +92,23 @@ def _check_deployment(
     for at, name in enumerate(spec.policies):
         if name not in context.policies:
             yield unknown_policy(workload, (*path, "policies", at), name, owner, wider.policies)
+
+
+def _build_revisions(
+    workload: Workload, spec: DeploymentSpec, path: _Path, placement: Placement, context: Context
+) -> tuple[tuple[Revision, ...], list[Diagnostic]]:
+    found: list[Diagnostic] = []
+    revisions = []
+    routing, limits = build_routing(spec.routing), build_limits(spec)
+    for index, each in enumerate(spec.revisions):
+        at_revision = (*path, "revisions", index)
+        revision, faults = _build_revision(workload, each, at_revision, placement, context)
+        if spec.routing is not None:
+            revision = route(revision, routing)
+            faults = faults or list(find_stranded(workload, at_revision, revision, routing))
+        found += faults
+        revisions.append(revision if limits is BOUNDLESS else replace(revision, limits=limits))
+    return tuple(revisions), found
 
 
 def _build_revision(

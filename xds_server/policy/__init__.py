@@ -31,6 +31,7 @@ from xds_server.policy.kinds.gateway import (
     Paths,
     Timeouts,
 )
+from xds_server.policy.kinds.health_check import BackendHealthCheck, HealthCheck
 from xds_server.policy.kinds.issuer import DEVELOPMENT_JWKS, InlineJwks, Issuer, IssuerSpec, Jwks
 from xds_server.policy.kinds.location import Flavor, Location, LocationSpec
 from xds_server.policy.kinds.place import CONTINENTS, CONTINENTS_OF, COUNTRIES
@@ -42,16 +43,16 @@ from xds_server.policy.kinds.policy import (
     LocationPolicy,
     Policy,
 )
+from xds_server.policy.kinds.routing import Routing
+from xds_server.policy.kinds.upstream import Retries, UpstreamLimits, UpstreamTimeouts
 from xds_server.policy.kinds.workload import (
     Access,
     Agent,
     Backend,
-    BackendHealthCheck,
     BackendTls,
     ClaimRule,
     Deployment,
     Function,
-    HealthCheck,
     Model,
     Revision,
     Workload,
@@ -125,10 +126,14 @@ __all__ = [
     "Paths",
     "Policy",
     "Position",
+    "Retries",
     "Revision",
     "Roster",
+    "Routing",
     "Severity",
     "Timeouts",
+    "UpstreamLimits",
+    "UpstreamTimeouts",
     "Workload",
     "WorkloadMetadata",
     "WorkloadSpec",

@@ -26,6 +26,7 @@ CODES: dict[str, str] = {
     "missing-file": "A file that a manifest refers to is not in the policy folder.",
     "missing-key": "A key that must be given.",
     "missing-weight": "A revision without a weight beside another revision.",
+    "no-backend-there": "A location that routing names, and where no revision has a backend.",
     "no-manifest": "A file that holds comments only.",
     "not-a-manifest": "A document that is not a mapping, or a list of manifests.",
     "not-utf8": "A byte that is not UTF-8.",

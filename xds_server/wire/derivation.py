@@ -36,6 +36,8 @@ ROOTS: Final = (
     "envoy.extensions.access_loggers.stream.v3.StderrAccessLog",
     "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
     "envoy.extensions.clusters.aggregate.v3.ClusterConfig",
+    "envoy.extensions.common.matching.v3.ExtensionWithMatcher",
+    "envoy.extensions.filters.common.matcher.action.v3.SkipFilter",
     "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
     "envoy.extensions.filters.http.header_to_metadata.v3.Config",
     "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
@@ -62,6 +64,7 @@ ROOTS: Final = (
     "envoy.service.runtime.v3.Runtime",
     "envoy.service.status.v3.ClientStatusRequest",
     "envoy.service.status.v3.ClientStatusResponse",
+    "envoy.type.matcher.v3.HttpRequestHeaderMatchInput",
 )
 
 

@@ -45,7 +45,8 @@ def _read(value: Any) -> float:
             return parse_duration(value)
         raise ValueError("must be a duration: a whole number and a unit, ms, s, m or h")
     except ValueError as error:
-        hint = f"did you mean `{value}s`?" if isinstance(value, int) and value else "for example `30s`"
+        number = isinstance(value, int) and not isinstance(value, bool) and value
+        hint = f"did you mean `{value}s`?" if number else "for example `30s`"
         raise PydanticCustomError(
             "bad-duration", "{message}", {"message": str(error), "hint": hint}
         ) from None

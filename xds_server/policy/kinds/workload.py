@@ -2,66 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
 from xds_server.policy.kinds.address import BackendAddress
 from xds_server.policy.kinds.base import Manifest, Part, WorkloadMetadata, manifest, part
-from xds_server.policy.kinds.duration import Duration
+from xds_server.policy.kinds.health_check import BackendHealthCheck, HealthCheck
 from xds_server.policy.kinds.names import (
     ClaimPath,
     DisplayName,
     FileName,
     Name,
-    Port,
     ServerName,
-    Statuses,
     UrlPath,
     Weight,
     Word,
     WorkloadName,
 )
 from xds_server.policy.kinds.policy import ResourceType
-
-Threshold = Annotated[int, Field(ge=1, le=1000)]
-
-
-@part
-class HealthCheck(Part):
-    """How each Envoy finds out which backends of a revision answer."""
-
-    path: UrlPath = Field(default="/health", description="The path to ask for.", examples=["/health"])
-    interval: Duration = Field(default=5.0, description="The time between two checks.", examples=["5s"])
-    timeout: Duration = Field(
-        default=1.0, description="How long an answer may take; no longer than `interval`.", examples=["1s"]
-    )
-    unhealthy_threshold: Threshold = Field(
-        default=2, description="Failed checks in a row until the backend is out.", examples=[2]
-    )
-    healthy_threshold: Threshold = Field(
-        default=1, description="Good checks in a row until it is back.", examples=[1]
-    )
-    expected_statuses: tuple[Statuses, ...] = Field(
-        default=("200-299",),
-        min_length=1,
-        description="The HTTP statuses of a good answer: single ones, or ranges that hold both ends.",
-        examples=[["200-299"]],
-    )
-
-
-@part
-class BackendHealthCheck(Part):
-    """What differs for this backend."""
-
-    port: Port | None = Field(
-        default=None, description="The port to check, where it is not the address's.", examples=[9090]
-    )
-    enabled: bool = Field(
-        default=True,
-        description="Whether this backend is checked. If not, it counts as healthy.",
-        examples=[False],
-    )
+from xds_server.policy.kinds.routing import Routing
+from xds_server.policy.kinds.upstream import Retries, UpstreamLimits, UpstreamTimeouts
 
 
 @part
@@ -159,6 +120,19 @@ class Deployment(Part):
         default=(),
         description="Policies that bind this deployment, on top of the environment's.",
         examples=[["gpu-only"]],
+    )
+    routing: Routing | None = Field(
+        default=None,
+        description="To which of the allowed places its requests go. Without it, to the nearest first.",
+    )
+    retries: Retries | None = Field(
+        default=None, description="When a request is sent again. Without it, as the defaults say."
+    )
+    timeouts: UpstreamTimeouts | None = Field(
+        default=None, description="How long an Envoy waits for its backends. Without it, as the gateway says."
+    )
+    limits: UpstreamLimits | None = Field(
+        default=None, description="What one Envoy sends to a revision at a time. Without it, no limit is met."
     )
     revisions: tuple[Revision, ...] = Field(
         min_length=1,

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from xds_server.policy.kinds.address import AddressError, parse_address
-from xds_server.policy.kinds.duration import parse_duration
 from xds_server.policy.reading.fault import Fault, Path
+from xds_server.policy.rules.health import health_rules
+from xds_server.policy.rules.routing import routing_rules
+from xds_server.policy.rules.upstream import upstream_rules
 from xds_server.policy.rules.value import entries, mapping, repeated, text, whole
 
 MOST = 2**32 - 1
@@ -30,6 +32,8 @@ def workload_rules(spec: dict[str, Any]) -> Iterator[Fault]:
         if "policies" in deployment:
             yield from _names((*way, "policies"), deployment["policies"])
         yield from _revisions(way, deployment)
+        yield from routing_rules(way, deployment)
+        yield from upstream_rules(way, deployment)
 
 
 def _revisions(way: Path, deployment: dict[str, Any]) -> Iterator[Fault]:
@@ -41,7 +45,7 @@ def _revisions(way: Path, deployment: dict[str, Any]) -> Iterator[Fault]:
     for index, revision in revisions:
         here: Path = (*way, "revisions", index)
         if "healthCheck" in revision:
-            yield from _health(here, mapping(revision, "healthCheck"))
+            yield from health_rules(here, mapping(revision, "healthCheck"))
         yield from _backends(here, revision)
 
 
@@ -94,25 +98,6 @@ def _weights(path: Path, weights: list[Any], what: str, hint: str) -> Iterator[F
     if sum(weights) > MOST:
         message = f"the weights of all {what} add up to {sum(weights)}; at most {MOST} is possible"
         yield Fault("large-weights", (*path, 0, "weight"), message, "divide them all by the same number")
-
-
-def _health(way: Path, check: dict[str, Any]) -> Iterator[Fault]:
-    interval, timeout = check.get("interval", "5s"), check.get("timeout", "1s")
-    if isinstance(interval, str) and isinstance(timeout, str):
-        try:
-            longer = parse_duration(timeout) > parse_duration(interval)
-        except ValueError:
-            longer = False
-        if longer:
-            key = "timeout" if "timeout" in check else "interval"
-            message = f"a check may take {timeout} but the next begins after {interval}"
-            yield Fault("bad-value", (*way, "healthCheck", key), message, "make `timeout` the shorter one")
-    statuses = check.get("expectedStatuses")
-    for index, status in enumerate(statuses if isinstance(statuses, tuple) else ()):
-        low, dash, high = status.partition("-") if isinstance(status, str) else ("", "", "")
-        if dash and low.isdigit() and high.isdigit() and int(low) > int(high):
-            path: Path = (*way, "healthCheck", "expectedStatuses", index)
-            yield Fault("bad-value", path, f"`{status}` is empty", f'did you mean "{high}-{low}"?')
 
 
 def _names(path: Path, names: Any) -> Iterator[Fault]:

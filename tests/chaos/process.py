@@ -1,0 +1,70 @@
+"""The models' processes, from the tests' side."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self, cast
+
+from tests.envoy_process import free_port
+
+_PROGRAM = Path(__file__).with_name("model.py")
+
+
+class ModelProcess:
+    """One model. It may be killed and started again on the same port. A context manager."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        self.port = free_port()
+        self._log = folder / f"{name}.log"
+        self._log.touch()
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start it, and wait until it listens."""
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(_PROGRAM), str(self.port), str(self._log)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.be("well")
+
+    def be(self, mood: str) -> None:
+        """Have it do something else from now on; see `model.py`."""
+        assert self._process is not None
+        orders, answers = cast(IO[str], self._process.stdin), cast(IO[str], self._process.stdout)
+        orders.write(f"{mood}\n")
+        orders.flush()
+        assert answers.readline() == f"{mood}\n"
+
+    def kill(self) -> None:
+        """End it without a word: what it had in hand is lost."""
+        if self._process is None:
+            return
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            cast(IO[str], pipe).close()
+        self._process = None
+
+    def asked(self) -> Counter[str]:
+        """How often it was asked for what, as `GET /path`, over all its lives."""
+        return Counter(self._log.read_text().splitlines())

@@ -1,0 +1,225 @@
+"""Models that are killed, hang, reset and refuse: where requests go meanwhile, and where they never do."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from tests.chaos.fleet import (
+    DUBLIN,
+    FORBIDDEN,
+    FRANKFURT,
+    GATEWAYS,
+    PARIS,
+    TOKYO,
+    VIRGINIA,
+    Fleet,
+)
+from tests.chaos.process import ModelProcess
+from tests.chaos.traffic import Traffic
+from tests.e2e.manifest import backend
+from tests.e2e.wire import Wire
+from tests.envoy_process import wait_until
+
+pytestmark = pytest.mark.envoy
+
+_BRISK = {"interval": "300ms", "timeout": "200ms", "unhealthyThreshold": 1}
+_MOODS = ("hang", "reset", "slow", "status 503", "status 500", "status 429")
+
+
+def _count(fleet: Fleet, model: str, ask: Callable[[], None]) -> dict[str, int]:
+    """How many of the requests for a model each place had meanwhile; those that had none are left out."""
+    before = {name: each.asked() for name, each in fleet.models.items()}
+    ask()
+    counts = {name: (each.asked() - before[name]).total() for name, each in fleet.models.items()}
+    return {name: found for name, found in counts.items() if found}
+
+
+def _send(fleet: Fleet, gateway: str, model: str, requests: int = 20, method: str = "GET") -> Counter[str]:
+    met: Counter[str] = Counter()
+    with Wire(fleet.ports[gateway]) as wire:
+        for _ in range(requests):
+            answer = wire.ask(f"/acme/models/{model}", method, fleet.headers)
+            met[answer.code or str(answer.status)] += 1
+    return met
+
+
+def _served_by(fleet: Fleet, gateway: str, model: str, requests: int = 20) -> dict[str, int]:
+    return _count(fleet, model, lambda: _is_served(fleet, gateway, model, requests))
+
+
+def _is_served(fleet: Fleet, gateway: str, model: str, requests: int) -> None:
+    assert _send(fleet, gateway, model, requests) == {"200": requests}
+
+
+def test_nothing_leaves_the_allowed_places_and_nothing_that_may_be_repeated_is_lost(
+    fleet: Fleet, record_property: Callable[[str, object], None]
+) -> None:
+    """Whatever happens to the two allowed places, one after the other; the forbidden ones are the only ones well."""
+    away = backend(VIRGINIA, fleet.models[FORBIDDEN].address)
+    fleet.deploy(
+        "resident",
+        *(PARIS, FRANKFURT, away, TOKYO),
+        policies=("europe",),
+        retries={"perTryTimeout": "1s"},
+        check=_BRISK,
+    )
+    before = {name: each.asked() for name, each in fleet.models.items()}
+    with Traffic(fleet, "resident", "GET") as reading, Traffic(fleet, "resident", "POST") as writing:
+        reading.advance()
+        for near, nearest_for in ((PARIS, ("paris", "virginia")), (FRANKFURT, ("tokyo",))):
+            model = fleet.models[near]
+            started = time.monotonic()
+            model.kill()
+            reading.advance(1)
+            record_property(
+                f"seconds until each gateway was served without {near}", time.monotonic() - started
+            )
+            reading.advance()
+            model.start()
+            reading.advance()
+            assert reading.met.keys() == {"200"}, "killed and started again, nothing is lost"
+            for mood in _MOODS:
+                model.be(mood)
+                reading.advance()
+                writing.advance(1)
+            model.be("well")
+            _wait_for_use(model, nearest_for)
+            assert reading.met.keys() <= {"200", "500", "429"}, "only a model's own words are passed"
+            reading.met -= Counter({code: reading.met[code] for code in ("500", "429")})
+        fleet.models[PARIS].kill()
+        fleet.models[FRANKFURT].kill()
+        writing.advance()
+        assert writing.met["UPSTREAM_UNAVAILABLE"] > 0
+    assert writing.met.keys() <= {
+        *("200", "500", "503", "429"),
+        *("UPSTREAM_RESET", "UPSTREAM_TIMEOUT", "UPSTREAM_UNAVAILABLE"),
+    }
+    asked = {name: each.asked() - before[name] for name, each in fleet.models.items()}
+    posts = sum((each for each in asked.values()), Counter())
+    assert [path for path, times in posts.items() if path.startswith("POST") and times > 1] == []
+    assert {name for name, each in asked.items() if each} == {PARIS, FRANKFURT}
+    assert fleet.models[FORBIDDEN].asked() == Counter()
+
+
+def _wait_for_use(model: ModelProcess, gateways: tuple[str, ...]) -> None:
+    """Until the model is asked again from each of the gateways: Envoy leaves one that failed out for a while."""
+    before = model.asked()
+    wait_until(
+        lambda: all(any(f"GET /GET-{each}-" in path for path in model.asked() - before) for each in gateways),
+        "the model is used again",
+    )
+
+
+def test_places_share_by_weight_and_the_others_wait_for_them(fleet: Fleet) -> None:
+    """From whatever region; a killed one's share goes to the other, then to the nearest of the rest, then standby."""
+    weights = {PARIS: 80, VIRGINIA: 20}
+    fleet.deploy(
+        "shared",
+        *(PARIS, VIRGINIA, FRANKFURT, TOKYO, fleet.standby(DUBLIN)),
+        routing={"mode": "weighted", "weights": weights},
+        check=_BRISK,
+    )
+    for gateway in GATEWAYS:
+        counts = _served_by(fleet, gateway, "shared", 500)
+        assert counts.keys() == {PARIS, VIRGINIA}
+        assert counts[PARIS] == pytest.approx(400, abs=10)
+    fleet.models[PARIS].kill()
+    _settle(fleet, "shared", paris=VIRGINIA, virginia=VIRGINIA, tokyo=VIRGINIA)
+    fleet.models[VIRGINIA].kill()
+    _settle(fleet, "shared", paris=FRANKFURT, virginia=FRANKFURT, tokyo=TOKYO)
+    fleet.models[TOKYO].kill()
+    _settle(fleet, "shared", paris=FRANKFURT, virginia=FRANKFURT, tokyo=FRANKFURT)
+    fleet.models[FRANKFURT].kill()
+    _settle(fleet, "shared", paris=DUBLIN, virginia=DUBLIN, tokyo=DUBLIN)
+    fleet.models[PARIS].start()
+    _settle(fleet, "shared", paris=PARIS, virginia=PARIS, tokyo=PARIS)
+
+
+def _settled(fleet: Fleet, gateway: str, model: str, places: set[str]) -> None:
+    """Requests until 100 in a row went to these places and no other; none of them may fail."""
+    wait_until(
+        lambda: _served_by(fleet, gateway, model, 100).keys() == places, f"{gateway} is served by {places}"
+    )
+
+
+def _settle(fleet: Fleet, model: str, **places: str) -> None:
+    for gateway, place in places.items():
+        _settled(fleet, gateway, model, {place})
+
+
+def test_a_place_that_lost_a_part_of_its_backends_is_asked_for_what_it_can_bear(fleet: Fleet) -> None:
+    """1.4 times the part that is left: with three of four all, with two of four 70 of 100."""
+    near = [PARIS, FRANKFURT, DUBLIN, FORBIDDEN]
+    backends = [backend(PARIS, fleet.models[each].address) for each in near]
+    fleet.deploy("broad", *backends, VIRGINIA, check=_BRISK)
+    assert _served_by(fleet, "paris", "broad", 100).keys() == {*near}
+    fleet.models[DUBLIN].kill()
+    _settled(fleet, "paris", "broad", {PARIS, FRANKFURT, FORBIDDEN})
+    fleet.models[FORBIDDEN].kill()
+    _settled(fleet, "paris", "broad", {PARIS, FRANKFURT, VIRGINIA})
+    counts = _served_by(fleet, "paris", "broad", 500)
+    assert counts[VIRGINIA] == pytest.approx(150, abs=50)
+
+
+def test_a_failed_connection_goes_to_another_place_that_shares(fleet: Fleet) -> None:
+    """Without health checks, by a retry: also to one with a small weight, and before those that wait."""
+    fleet.deploy(
+        "lopsided",
+        *(PARIS, VIRGINIA, TOKYO),
+        routing={"mode": "weighted", "weights": {PARIS: 97, VIRGINIA: 3}},
+    )
+    fleet.models[PARIS].kill()
+    assert _count(fleet, "lopsided", lambda: _is_served(fleet, "tokyo", "lopsided", 1)) == {VIRGINIA: 1}
+
+
+def test_a_pinned_deployment_is_served_there_or_not_at_all(fleet: Fleet) -> None:
+    fleet.deploy(
+        "pinned", *(PARIS, FRANKFURT, VIRGINIA, TOKYO), routing={"mode": "pinned", "location": FRANKFURT}
+    )
+    for gateway in GATEWAYS:
+        assert _served_by(fleet, gateway, "pinned") == {FRANKFURT: 20}
+    fleet.models[FRANKFURT].kill()
+    for gateway in GATEWAYS:
+        for method in ("GET", "POST"):
+            refused = _count(
+                fleet, "pinned", lambda gateway=gateway, method=method: _is_refused(fleet, gateway, method)
+            )
+            assert refused == {}
+    fleet.models[FRANKFURT].start()
+    for gateway in GATEWAYS:
+        wait_until(lambda gateway=gateway: _send(fleet, gateway, "pinned", 1) == {"200": 1}, "it is back")
+
+
+def _is_refused(fleet: Fleet, gateway: str, method: str) -> None:
+    assert _send(fleet, gateway, "pinned", 5, method) == {"UPSTREAM_UNAVAILABLE": 5}
+
+
+def test_a_declared_order_holds_everywhere_and_a_standby_is_the_last(fleet: Fleet) -> None:
+    fleet.deploy(
+        "ordered", *(PARIS, VIRGINIA, TOKYO, fleet.standby(DUBLIN)), routing={"order": [TOKYO, PARIS]}
+    )
+    for place in (TOKYO, PARIS, VIRGINIA, DUBLIN):
+        for gateway in GATEWAYS:
+            assert _served_by(fleet, gateway, "ordered") == {place: 20}
+        fleet.models[place].kill()
+
+
+def test_a_standby_waits_for_all_others_in_any_mode(fleet: Fleet) -> None:
+    fleet.deploy("waiting", *(fleet.standby(PARIS), FRANKFURT, TOKYO))
+    fleet.deploy(
+        "waiting-pinned",
+        *(fleet.standby(PARIS), backend(PARIS, fleet.models[FORBIDDEN].address), TOKYO),
+        routing={"mode": "pinned", "location": PARIS},
+    )
+    assert _served_by(fleet, "paris", "waiting") == {FRANKFURT: 20}
+    assert _served_by(fleet, "paris", "waiting-pinned") == {FORBIDDEN: 20}
+    fleet.models[FRANKFURT].kill()
+    assert _served_by(fleet, "paris", "waiting") == {TOKYO: 20}
+    fleet.models[TOKYO].kill()
+    fleet.models[FORBIDDEN].kill()
+    assert _served_by(fleet, "paris", "waiting") == {PARIS: 20}
+    assert _served_by(fleet, "paris", "waiting-pinned") == {PARIS: 20}
