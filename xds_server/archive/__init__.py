@@ -7,6 +7,7 @@ graph that is made of them. It must not decide what is good: `graph` does, befor
 
 from xds_server.archive.archive import Archive, Recalled
 from xds_server.archive.folder import ArchiveFolder, Fault
+from xds_server.archive.journal import Journal, JournalError
 from xds_server.archive.record import Document, Record
 
-__all__ = ["Archive", "ArchiveFolder", "Document", "Fault", "Recalled", "Record"]
+__all__ = ["Archive", "ArchiveFolder", "Document", "Fault", "Journal", "JournalError", "Recalled", "Record"]

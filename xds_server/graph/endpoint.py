@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from xds_server.policy import Address, Workload
+from xds_server.rollout import Plan
 
 from .handling import BOUNDLESS, USUAL, Handling, Limits
 from .place import Flavor, Place
@@ -75,12 +76,17 @@ class Revision:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """An endpoint in one environment; ``placement`` can say why a place is out."""
+    """An endpoint in one environment; ``placement`` can say why a place is out.
+
+    With a ``rollout``, the weights of its revisions are what the policy alone says; where it stands by now, ``Live``
+    does.
+    """
 
     environment: str
     revisions: tuple[Revision, ...]
     placement: Placement
     handling: Handling = USUAL
+    rollout: Plan | None = None
 
     @property
     def split(self) -> tuple[tuple[str, int], ...]:

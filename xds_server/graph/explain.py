@@ -77,6 +77,7 @@ def _select(decision: Decision, graph: Graph, endpoint: Endpoint, query: str) ->
         return replace(decision, refusal=Refusal(404, "DEPLOYMENT_NOT_FOUND", reason))
     decision = _tell(decision, selection.deployment)
     shares = _share(selection.deployment, graph.regions.get(decision.region))
+    decision = replace(decision, notes=(*decision.notes, *_note_rollout(selection.deployment)))
     if not any(share.hops for share in shares if share.weight > 0):
         refusal = Refusal(503, "UPSTREAM_UNAVAILABLE", "no backend stands in an allowed place")
         return replace(decision, shares=shares, refusal=refusal)
@@ -190,6 +191,16 @@ def _note_region(graph: Graph, region: str) -> tuple[str, ...]:
     if region in graph.regions:
         return ()
     return (f"no location has the region `{region}`: places are ordered by name, not by distance",)
+
+
+def _note_rollout(deployment: Deployment) -> tuple[str, ...]:
+    plan = deployment.rollout
+    if plan is None:
+        return ()
+    words = f"a rollout from {plan.old} to {plan.new} ({plan.title}) decides the shares"
+    if plan.wish.ends:
+        return (f"{words}; it is {plan.wish}",)
+    return (f"{words}, and these are those it begins with; how it stands: fairlead rollout status",)
 
 
 def _note_delivery(endpoint: Endpoint, delivery: Delivery) -> tuple[str, ...]:

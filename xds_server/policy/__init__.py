@@ -43,6 +43,7 @@ from xds_server.policy.kinds.policy import (
     LocationPolicy,
     Policy,
 )
+from xds_server.policy.kinds.rollout import Rollout
 from xds_server.policy.kinds.routing import Routing
 from xds_server.policy.kinds.upstream import Retries, UpstreamLimits, UpstreamTimeouts
 from xds_server.policy.kinds.workload import (
@@ -125,6 +126,7 @@ __all__ = [
     "Position",
     "Retries",
     "Revision",
+    "Rollout",
     "Roster",
     "Routing",
     "Severity",

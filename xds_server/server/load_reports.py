@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -80,6 +80,8 @@ class LoadReports:
     def __init__(
         self, counter: Counter, known: Callable[[str], bool], now: Callable[[], float], keep: float = 900.0
     ) -> None:
+        self.on_report: Callable[[Node, Sequence[tuple[Place, Load]]], None] = lambda _node, _rows: None
+        """Called with each report as it comes."""
         self._counter = counter
         self._known = known
         self._now = now
@@ -109,7 +111,9 @@ class LoadReports:
         """Take a report of a node that has joined."""
         entry = self._nodes[node.id]
         entry.reported = at = self._now()
-        for place, load in report:
+        rows = list(report)
+        self.on_report(node, rows)
+        for place, load in rows:
             self._count(place.cluster, load)
             row = entry.rows.get(place)
             if row is not None:

@@ -21,6 +21,7 @@ from xds_server.policy.kinds.names import (
     WorkloadName,
 )
 from xds_server.policy.kinds.policy import ResourceType
+from xds_server.policy.kinds.rollout import Rollout
 from xds_server.policy.kinds.routing import Routing
 from xds_server.policy.kinds.upstream import Retries, UpstreamLimits, UpstreamTimeouts
 
@@ -133,6 +134,11 @@ class Deployment(Part):
     )
     limits: UpstreamLimits | None = Field(
         default=None, description="What one Envoy sends to a revision at a time. Without it, no limit is met."
+    )
+    rollout: Rollout | None = Field(
+        default=None,
+        description="How traffic moves from one revision to another by itself. As long as it is declared, it decides "
+        "the weights of the revisions.",
     )
     revisions: tuple[Revision, ...] = Field(
         min_length=1,

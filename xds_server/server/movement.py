@@ -1,0 +1,68 @@
+"""Movement: what moves traffic at run time, between the graph that policies make and the one that is compiled."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+from xds_server.archive import Journal
+from xds_server.graph import Facts, Graph, Live, Overlay
+from xds_server.protocol import Node
+from xds_server.server.control_plane import ControlPlane
+from xds_server.server.load_reports import Load, Place
+from xds_server.server.rollout_pages import rollout_routes
+from xds_server.server.rollouts import Rollouts
+
+_GRACE_SECONDS: Final = 2.0
+
+
+def no_journal(_: str) -> Journal | None:
+    """Keep nothing: what moves begins anew with each process."""
+    return None
+
+
+class Movement:
+    """Everything that moves, for one control plane, before that is started. ``journal`` gives the file of a name.
+
+    ``roots`` are public CAs in PEM.
+    """
+
+    def __init__(
+        self, plane: ControlPlane, roots: str, journal: Callable[[str], Journal | None] = no_journal
+    ) -> None:
+        self.rollouts = Rollouts(plane.metrics, plane.readiness, roots, journal("rollouts"))
+        self.rollouts.on_move = self._stir
+        plane.loads.on_report = self._count
+        plane.add_pages(rollout_routes(self.rollouts))
+        self._overlay = Overlay()
+        self._stirred = asyncio.Event()
+
+    def lay(self, graph: Graph) -> Graph:
+        """The graph as traffic moves now. From any thread, one at a time."""
+        return self._overlay.lay(graph, self._live())
+
+    def _live(self) -> Live:
+        return {path: Facts(rollouts=each) for path, each in self.rollouts.moved.items()}
+
+    def follow(self, graph: Graph) -> None:
+        """Take note of the graph that policies make, once it is served."""
+        self.rollouts.follow(graph)
+
+    def _count(self, _: Node, report: Sequence[tuple[Place, Load]]) -> None:
+        self.rollouts.tallies.count(report)
+
+    def _stir(self) -> None:
+        self._stirred.set()
+
+    async def run(self, publish: Callable[[], Awaitable[None]]) -> None:
+        """Move what moves, and have it published, until cancelled. No failure ends it."""
+        looking = asyncio.create_task(self.rollouts.run(), name="rollouts")
+        try:
+            while True:
+                await self._stirred.wait()
+                self._stirred.clear()
+                await publish()
+        finally:
+            looking.cancel()
+            await asyncio.wait({looking}, timeout=_GRACE_SECONDS)
