@@ -201,6 +201,19 @@ class Moving:
             raise AssertionError(f"{error}: {last}\n{self.serving.log[-3000:]}") from error
         return last
 
+    def routed(self, label: str, region: str = PARIS) -> int:
+        """The weight at which the region's Envoy routes to a revision now, out of 100."""
+        config = self.envoys[f"{GATEWAY}-{region}"].get("/config_dump?resource=dynamic_route_configs").json()
+        for each in config["configs"]:
+            routes = each["route_config"]
+            if routes["name"] == MODEL:
+                action = routes["virtual_hosts"][0]["routes"][-1]["route"]
+                split = action.get(
+                    "weighted_clusters", {"clusters": [{"name": action.get("cluster"), "weight": 100}]}
+                )
+                return sum(each["weight"] for each in split["clusters"] if each["name"].endswith(f"/{label}"))
+        return 0
+
     def order(self, name: str, headers: dict[str, str] | None = None) -> httpx.Response:
         url = f"http://{self.serving.admin}/rollouts/{MODEL}/production/{name}"
         return httpx.post(url, headers=headers, trust_env=False, timeout=20)

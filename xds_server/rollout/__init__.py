@@ -8,11 +8,12 @@ new revision's share, and a typed reason. It must not read a clock, do I/O, or k
 from .form import FormError, read_state, write_state
 from .gates import ErrorRate, Gates, Latency, Query
 from .machine import NotPossibleError, Order, advance, order, start
-from .observation import Baseline, Observation, Tally
+from .observation import NO_REQUESTS, Baseline, Observation, Tally
 from .plan import Breach, Plan, Step, Wish
 from .state import Phase, Reason, State
 
 __all__ = [
+    "NO_REQUESTS",
     "Baseline",
     "Breach",
     "ErrorRate",

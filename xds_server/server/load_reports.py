@@ -80,8 +80,8 @@ class LoadReports:
     def __init__(
         self, counter: Counter, known: Callable[[str], bool], now: Callable[[], float], keep: float = 900.0
     ) -> None:
-        self.on_report: Callable[[Node, Sequence[tuple[Place, Load]]], None] = lambda _node, _rows: None
-        """Called with each report as it comes."""
+        self.on_report: Callable[[Node, Sequence[tuple[Place, Load]], float], None] = lambda *_: None
+        """Called with each report as it comes, and how many seconds it covers."""
         self._counter = counter
         self._known = known
         self._now = now
@@ -107,12 +107,12 @@ class LoadReports:
                 self._nodes.move_to_end(node.id)
         self._trim()
 
-    def take(self, node: Node, report: Iterable[tuple[Place, Load]]) -> None:
-        """Take a report of a node that has joined."""
+    def take(self, node: Node, report: Iterable[tuple[Place, Load]], seconds: float = 0.0) -> None:
+        """Take a report of a node that has joined, over its last so many seconds."""
         entry = self._nodes[node.id]
         entry.reported = at = self._now()
         rows = list(report)
-        self.on_report(node, rows)
+        self.on_report(node, rows, seconds)
         for place, load in rows:
             self._count(place.cluster, load)
             row = entry.rows.get(place)

@@ -49,8 +49,8 @@ class Movement:
         """Take note of the graph that policies make, once it is served."""
         self.rollouts.follow(graph)
 
-    def _count(self, _: Node, report: Sequence[tuple[Place, Load]]) -> None:
-        self.rollouts.tallies.count(report)
+    def _count(self, _: Node, report: Sequence[tuple[Place, Load]], seconds: float) -> None:
+        self.rollouts.tallies.count(report, seconds)
 
     def _stir(self) -> None:
         self._stirred.set()

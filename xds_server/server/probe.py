@@ -47,7 +47,7 @@ async def _ask(backend: Backend, check: HealthCheck | None, roots: str) -> str |
         else:
             await _get(backend, host, port, check, roots)
     except (OSError, TimeoutError, httpx.HTTPError, _UnhealthyError) as error:
-        return f"{backend.address.authority} in {backend.place.name}: {error or type(error).__name__}"
+        return f"{backend.address.authority} in {backend.place.name}: {str(error) or type(error).__name__}"
     return None
 
 

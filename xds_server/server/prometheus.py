@@ -32,7 +32,7 @@ class Prometheus:
             answer = await self._client.get(url, params={"query": promql})
             data = answer.json()
         except (httpx.HTTPError, ValueError) as error:
-            raise NoDataError(f"{url}: {error or type(error).__name__}") from error
+            raise NoDataError(f"{url}: {str(error) or type(error).__name__}") from error
         return _read(data, url, answer.status_code)
 
     async def close(self) -> None:

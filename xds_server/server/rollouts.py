@@ -18,6 +18,7 @@ from xds_server.rollout import (
     Observation,
     Order,
     Phase,
+    Reason,
     State,
     advance,
     order,
@@ -38,6 +39,7 @@ EVERY: Final = 0.5
 """Seconds between two looks."""
 _KEEP_SECONDS: Final = 2.0
 """Between two writes of what merely goes on within a step: as much of it is watched again after a crash."""
+_WORRYING: Final = (Reason.ERROR_RATE, Reason.LATENCY, Reason.UNHEALTHY, Reason.NO_DATA)
 
 Key = tuple[str, str]
 """The path of an endpoint, and the environment."""
@@ -111,6 +113,7 @@ class Rollouts:
             self._metrics.forget_rollout(*key)
             self._dropped = True
         self._watch()
+        self._tell_moved()  # lest one that is declared anew begins where the last one stood
 
     def _watch(self) -> None:
         """Watch those that still move, and those only."""
@@ -174,10 +177,19 @@ class Rollouts:
             self._metrics.rollout_events.labels(str(self._states[key].reason)).inc()
         if stirred:
             self._watch()
+            self._begin_steps(before, stirred)
         due = self._now() - self._kept >= _KEEP_SECONDS and any(each.active for each in self._states.values())
         if stirred or due or self._dropped:
             await self._keep()
         self._tell_moved()
+
+    def _begin_steps(self, before: Mapping[Key, State], stirred: list[Key]) -> None:
+        """Have nothing counted for a step that was reported before it began."""
+        for key in stirred:
+            state, last = self._states[key], before.get(key)
+            if last is None or state.elapsed < last.elapsed or state.step != last.step:
+                for name in state.identity:
+                    self.tallies.begin(self._subjects[key].name_cluster(name))
 
     def _tell_moved(self) -> None:
         moved: dict[str, list[tuple[str, Moved]]] = defaultdict(list)
@@ -247,6 +259,8 @@ def _differs(before: State | None, state: State) -> bool:
     """Whether something happened, beyond time that passed and requests that were counted."""
     if before is None:
         return True
+    if state.reason is Reason.STEP_RUNNING and before.phase is state.phase:
+        return False
     return any(
         getattr(before, name) != getattr(state, name)
         for name in ("identity", "phase", "step", "percent", "cause", "reason")
@@ -266,9 +280,6 @@ def _log(key: Key, before: State | None, state: State) -> None:
         reason=str(state.reason),
         words=state.words or None,
     )
-
-
-_WORRYING: Final = ("ERROR_RATE", "LATENCY", "UNHEALTHY", "NO_DATA")
 
 
 def _name(key: Key) -> dict[str, str]:

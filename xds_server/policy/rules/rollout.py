@@ -91,5 +91,6 @@ def _url(path: Path, url: str) -> Iterator[Fault]:
     except ValueError:
         good = False
     if not good or "@" in url or parts.query or parts.fragment:
-        message = f"`{url}` is not an http or https URL without credentials and query"
+        # It may hold a password, which diagnostics would carry into logs.
+        message = "`url` must be an http or https URL without credentials and query"
         yield Fault("bad-address", path, message, "for example `http://prometheus:9090`")
