@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -169,8 +169,12 @@ class Moving:
 
     def write(self, **deployment: Any) -> None:
         """Declare the model, and wait until the Envoys have it."""
+        self.save(lambda: self.put(**deployment))
+
+    def save(self, change: Callable[[], None]) -> None:
+        """Make a change to the folder, and wait until the Envoys have what came of it."""
         after = self.serving.generation()
-        self.put(**deployment)
+        change()
         nodes = tuple(self.envoys)
         wait_until(
             lambda: self.serving.settled(*nodes, after=-1 if after is None else after), "the Envoys have it"
@@ -200,6 +204,16 @@ class Moving:
         except AssertionError as error:
             raise AssertionError(f"{error}: {last}\n{self.serving.log[-3000:]}") from error
         return last
+
+    def versions(self) -> dict[tuple[str, str, str], str]:
+        """What each node has accepted, by node, type and name."""
+        return {
+            (node, kind, each["name"]): each["acked"]
+            for node in self.envoys
+            for stream in self.serving.ask(f"/nodes/{node}")["streams"]
+            for kind, told in stream["types"].items()
+            for each in told["resources"]
+        }
 
     def routed(self, label: str, region: str = PARIS) -> int:
         """The weight at which the region's Envoy routes to a revision now, out of 100."""

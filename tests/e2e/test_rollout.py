@@ -226,24 +226,13 @@ def test_a_step_reaches_the_routes_of_that_model_only(moving: Moving) -> None:
     before = envoy.stats(
         "cluster_manager.cluster_(added|modified|removed)|lds.update_success|cds.update_success"
     )
-    versions = _versions(moving)
+    versions = moving.versions()
     moving.order("promote")
     arrive(moving, 100)
-    wait_until(lambda: _versions(moving) != versions, "the control plane knows")
+    wait_until(lambda: moving.versions() != versions, "the control plane knows")
     after = envoy.stats(
         "cluster_manager.cluster_(added|modified|removed)|lds.update_success|cds.update_success"
     )
     assert before == after
-    changed = {key for key, version in _versions(moving).items() if versions.get(key) != version}
-    assert changed == {("RouteConfiguration", "acme/models/llama")}
-
-
-def _versions(moving: Moving) -> dict[tuple[str, str], str]:
-    """What each node has accepted, by type and name."""
-    found = {}
-    for node in moving.envoys:
-        for stream in moving.serving.ask(f"/nodes/{node}")["streams"]:
-            for kind, told in stream["types"].items():
-                for each in told["resources"]:
-                    found[kind, each["name"]] = each["acked"]
-    return found
+    changed = {key for key, version in moving.versions().items() if versions.get(key) != version}
+    assert changed == {(*moving.envoys, "RouteConfiguration", "acme/models/llama")}

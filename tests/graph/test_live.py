@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.graph import world as w
-from xds_server.graph import Endpoint, Facts, Graph, Moved, Overlay, explain
+from xds_server.graph import Endpoint, Facts, Graph, Moved, Overlay, explain, order_backends
 
 LLAMA, MISTRAL = "acme/models/llama", "acme/models/mistral"
 PLAN = {"from": "v1", "to": "v2", "canary": [5, 100]}
@@ -82,3 +82,38 @@ def test_explain_says_who_decides_and_where_it_begins() -> None:
     told = explain(graph(state="promoted"), f"/{LLAMA}", region="eu-west-3")
     assert [share.percent for share in told.shares] == [0, 100, 0]
     assert told.notes == ("a rollout from v1 to v2 (canary 5, 100) decides the shares; it is promoted",)
+
+
+def test_a_region_that_spills_has_the_next_place_beside_the_first() -> None:
+    places = ("eu-west-3", "eu-central-1", "us-east-1")
+    backends = [w.backend(place, f"10.0.0.{at}:80") for at, place in enumerate(places)]
+    standby = w.backend("ap-northeast-1", "10.0.0.9:80", standby=True)
+    overflow = {"above": 10, "below": 5, "share": 30}
+    deployed = w.deployment(w.revision("v1", *backends, standby), routing={"overflow": overflow})
+    found = w.build_graph(*w.FLEET, w.workspace(), w.model("llama", deployed))
+    laid = Overlay().lay(found, {LLAMA: Facts(spills=(("production", ("eu-west-3",)),))})
+
+    def tiers(graph: Graph, region: str) -> list[tuple[int, str, int]]:
+        [revision] = graph.endpoints[LLAMA].deployments[0].revisions
+        return [
+            (each.priority, each.place.name, each.weight)
+            for each in order_backends(revision, graph.regions[region])
+        ]
+
+    assert tiers(laid, "eu-west-3") == [
+        (0, "eu-west-3", 70),
+        (0, "eu-central-1", 30),
+        (1, "us-east-1", 1),
+        (2, "ap-northeast-1", 1),
+    ]
+    assert tiers(laid, "us-east-1") == tiers(found, "us-east-1")
+
+
+def test_without_another_place_nothing_spills() -> None:
+    overflow = {"above": 10, "below": 5, "share": 30}
+    only = w.revision("v1", w.backend("eu-west-3", "10.0.0.1:80"))
+    deployed = w.deployment(only, routing={"overflow": overflow})
+    found = w.build_graph(*w.FLEET, w.workspace(), w.model("llama", deployed))
+    laid = Overlay().lay(found, {LLAMA: Facts(spills=(("production", ("eu-west-3",)),))})
+    [revision] = laid.endpoints[LLAMA].deployments[0].revisions
+    assert [each.weight for each in order_backends(revision, laid.regions["eu-west-3"])] == [1]

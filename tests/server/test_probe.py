@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import grpc
+import grpc.aio
 import pytest
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from tests.e2e.certificates import Certificates
 from tests.e2e.upstream import Upstreams
@@ -16,7 +19,7 @@ from xds_server.graph import HealthCheck, Revision, UpstreamTls
 from xds_server.policy import Address
 from xds_server.server.probe import probe
 
-CHECK = HealthCheck("/", 1.0, 5.0, 1, 1, ((200, 299),))
+CHECK = HealthCheck("http", "/", "", 1.0, 5.0, 1, 1, ((200, 299),))
 
 
 @pytest.fixture
@@ -60,7 +63,7 @@ async def test_one_that_is_silent_or_away_is_named(upstreams: Upstreams) -> None
     one = upstreams.serve("one")
     silent = replace(revision(one.address), health_check=replace(CHECK, path="/silence", timeout=0.2))
     assert "Timeout" in str(await probe(silent, ""))
-    for check in (CHECK, None):
+    for check in (CHECK, None, replace(CHECK, type="tcp"), replace(CHECK, type="grpc")):
         away = replace(revision(upstreams.dead()), health_check=check)
         assert away.backends[0].address.authority in str(await probe(away, ""))
 
@@ -69,6 +72,33 @@ async def test_without_a_check_a_connection_is_enough(upstreams: Upstreams) -> N
     one = upstreams.serve("one")
     assert await probe(replace(revision(one.address), health_check=None), "") is None
     assert one.seen == []
+
+
+@pytest.mark.parametrize("secure", [False, True])
+async def test_a_grpc_health_service_is_asked(secure: bool) -> None:
+    service, server = health.aio.HealthServicer(), grpc.aio.server()
+    health_pb2_grpc.add_HealthServicer_to_server(service, server)
+    certificates = Certificates.make()
+    pair = (certificates.key.encode(), certificates.chain("models.test").encode())
+    port = (
+        server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([pair]))
+        if secure
+        else server.add_insecure_port("127.0.0.1:0")
+    )
+    await server.start()
+    try:
+        found = replace(
+            revision(f"127.0.0.1:{port}"), health_check=replace(CHECK, type="grpc", service="llm")
+        )
+        tls = _tls("models.test", certificates.authority) if secure else None
+        found = replace(found, backends=(replace(found.backends[0], tls=tls),))
+        assert "NOT_FOUND" in str(await probe(found, ""))
+        await service.set("llm", health_pb2.HealthCheckResponse.NOT_SERVING)
+        assert "its health service answers NOT_SERVING" in str(await probe(found, ""))
+        await service.set("llm", health_pb2.HealthCheckResponse.SERVING)
+        assert await probe(found, "") is None
+    finally:
+        await server.stop(0)
 
 
 async def test_who_is_not_in_use_or_not_to_be_checked_is_not_asked(upstreams: Upstreams) -> None:

@@ -72,6 +72,8 @@ class Revision:
     aside: tuple[Backend, ...] = ()
     routing: Routing = NEAREST
     limits: Limits = BOUNDLESS
+    spills: tuple[str, ...] = ()
+    """The regions whose Envoys send a share to the next place now, because the first has too much to do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,14 +26,18 @@ class Moved(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What moves of one endpoint: by environment, how far its rollout has come."""
+    """What moves of one endpoint: by environment, how far its rollout has come, and the regions that spill."""
 
     rollouts: tuple[tuple[str, Moved], ...] = ()
+    spills: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     def lay(self, endpoint: Endpoint) -> Endpoint:
         """The endpoint as it is now. What belongs to a deployment or rollout that is not there counts for nothing."""
-        moved = dict(self.rollouts)
-        deployments = tuple(_move(each, moved.get(each.environment)) for each in endpoint.deployments)
+        moved, spills = dict(self.rollouts), dict(self.spills)
+        deployments = tuple(
+            _spill(_move(each, moved.get(each.environment)), spills.get(each.environment, ()))
+            for each in endpoint.deployments
+        )
         return endpoint if deployments == endpoint.deployments else replace(endpoint, deployments=deployments)
 
 
@@ -85,3 +89,11 @@ def _move(deployment: Deployment, moved: Moved | None) -> Deployment:
         return deployment
     revisions = divide(deployment.revisions, plan, moved.percent)
     return deployment if revisions == deployment.revisions else replace(deployment, revisions=revisions)
+
+
+def _spill(deployment: Deployment, regions: tuple[str, ...]) -> Deployment:
+    if not regions or all(each.routing.overflow is None for each in deployment.revisions):
+        return deployment
+    return replace(
+        deployment, revisions=tuple(replace(each, spills=regions) for each in deployment.revisions)
+    )

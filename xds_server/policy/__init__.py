@@ -34,6 +34,7 @@ from xds_server.policy.kinds.gateway import (
 from xds_server.policy.kinds.health_check import BackendHealthCheck, HealthCheck
 from xds_server.policy.kinds.issuer import DEVELOPMENT_JWKS, InlineJwks, Issuer, IssuerSpec, Jwks
 from xds_server.policy.kinds.location import Flavor, Location, LocationSpec
+from xds_server.policy.kinds.overflow import Overflow
 from xds_server.policy.kinds.place import CONTINENTS, CONTINENTS_OF, COUNTRIES
 from xds_server.policy.kinds.policy import (
     RESOURCE_TYPES,
@@ -120,6 +121,7 @@ __all__ = [
     "Metadata",
     "Model",
     "Origin",
+    "Overflow",
     "Part",
     "Paths",
     "Policy",

@@ -85,6 +85,9 @@ class Metrics:
         self.held = self._gauge(
             "held", "What would vanish, and is held by the guard until it is released", "kind"
         )
+        self.spilling = self._gauge(
+            "overflows", "Deployments that spill to the next place now, counted for each region by itself"
+        )
         self.rollout_percent = self._gauge(
             "rollout_percent", "The new revision's share in a rollout", "model", "environment"
         )

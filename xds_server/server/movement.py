@@ -6,11 +6,16 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
 from xds_server.archive import Journal
 from xds_server.graph import Facts, Graph, Live, Overlay
 from xds_server.protocol import Node
 from xds_server.server.control_plane import ControlPlane
 from xds_server.server.load_reports import Load, Place
+from xds_server.server.overflows import Overflows
 from xds_server.server.rollout_pages import rollout_routes
 from xds_server.server.rollouts import Rollouts
 
@@ -33,8 +38,13 @@ class Movement:
     ) -> None:
         self.rollouts = Rollouts(plane.metrics, plane.readiness, roots, journal("rollouts"))
         self.rollouts.on_move = self._stir
+        self.overflows = Overflows(plane.metrics, journal("overflows"))
+        self.overflows.on_move = self._stir
         plane.loads.on_report = self._count
+        plane.loads.on_leave = self.overflows.leave
         plane.add_pages(rollout_routes(self.rollouts))
+        plane.add_pages([Route("/overflows", self._show_overflows)])
+        self._readiness = plane.readiness
         self._overlay = Overlay()
         self._stirred = asyncio.Event()
 
@@ -43,17 +53,35 @@ class Movement:
         return self._overlay.lay(graph, self._live())
 
     def _live(self) -> Live:
-        return {path: Facts(rollouts=each) for path, each in self.rollouts.moved.items()}
+        rollouts, spilling = self.rollouts.moved, self.overflows.spilling
+        return {
+            path: Facts(rollouts=rollouts.get(path, ()), spills=spilling.get(path, ()))
+            for path in rollouts.keys() | spilling.keys()
+        }
 
     def follow(self, graph: Graph) -> None:
         """Take note of the graph that policies make, once it is served."""
         self.rollouts.follow(graph)
+        self.overflows.follow(graph)
 
-    def _count(self, _: Node, report: Sequence[tuple[Place, Load]], seconds: float) -> None:
+    def _count(self, node: Node, report: Sequence[tuple[Place, Load]], seconds: float) -> None:
         self.rollouts.tallies.count(report, seconds)
+        self.overflows.take(node, report, seconds)
+
+    async def _show_overflows(self, _: Request) -> Response:
+        return JSONResponse({"overflows": self.overflows.describe()})
 
     def _stir(self) -> None:
         self._stirred.set()
+
+    async def _keep(self) -> None:
+        try:
+            await self.overflows.keep()
+        except OSError as error:
+            words = f"what spills cannot be written: {error.strerror or error}; a restart would begin anew"
+            self._readiness.note("overflows", words)
+        else:
+            self._readiness.note("overflows", None)
 
     async def run(self, publish: Callable[[], Awaitable[None]]) -> None:
         """Move what moves, and have it published, until cancelled. No failure ends it."""
@@ -62,6 +90,7 @@ class Movement:
             while True:
                 await self._stirred.wait()
                 self._stirred.clear()
+                await self._keep()
                 await publish()
         finally:
             looking.cancel()

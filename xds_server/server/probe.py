@@ -10,7 +10,10 @@ import ssl
 from contextlib import suppress
 from typing import Final
 
+import grpc
+import grpc.aio
 import httpx
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from xds_server.graph import Backend, HealthCheck, Revision
 
@@ -42,8 +45,10 @@ async def probe(revision: Revision, roots: str) -> str | None:
 async def _ask(backend: Backend, check: HealthCheck | None, roots: str) -> str | None:
     host, port = backend.address.host, backend.health_port or backend.address.port
     try:
-        if check is None:
-            await _connect(host, port)
+        if check is None or check.type == "tcp":
+            await _connect(host, port, check.timeout if check is not None else _TCP_SECONDS)
+        elif check.type == "grpc":
+            await _call(backend, host, port, check, roots)
         else:
             await _get(backend, host, port, check, roots)
     except (OSError, TimeoutError, httpx.HTTPError, _UnhealthyError) as error:
@@ -55,12 +60,38 @@ class _UnhealthyError(Exception):
     """A backend that answers otherwise than a healthy one."""
 
 
-async def _connect(host: str, port: int) -> None:
-    async with asyncio.timeout(_TCP_SECONDS):
+async def _connect(host: str, port: int, seconds: float) -> None:
+    async with asyncio.timeout(seconds):
         _, writer = await asyncio.open_connection(host, port)
     writer.close()
     with suppress(OSError):
         await writer.wait_closed()
+
+
+async def _call(backend: Backend, host: str, port: int, check: HealthCheck, roots: str) -> None:
+    target, tls = _join(host, port), backend.tls
+    options = [("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1)]
+    if tls is None:
+        channel = grpc.aio.insecure_channel(target, options)
+    else:
+        credentials = grpc.ssl_channel_credentials((tls.ca or roots).encode())
+        channel = grpc.aio.secure_channel(
+            target, credentials, [*options, ("grpc.ssl_target_name_override", tls.name)]
+        )
+    async with channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        asked = health_pb2.HealthCheckRequest(service=check.service)
+        try:
+            answer = await stub.Check(asked, timeout=check.timeout)
+        except grpc.aio.AioRpcError as error:
+            raise _UnhealthyError(f"{error.code().name}: {error.details()}") from error
+    if answer.status != health_pb2.HealthCheckResponse.SERVING:
+        status = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
+        raise _UnhealthyError(f"its health service answers {status}")
+
+
+def _join(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 async def _get(backend: Backend, host: str, port: int, check: HealthCheck, roots: str) -> None:
@@ -70,8 +101,7 @@ async def _get(backend: Backend, host: str, port: int, check: HealthCheck, roots
     if tls is not None:
         verify = ssl.create_default_context(cadata=tls.ca or roots)
         extensions["sni_hostname"] = tls.name
-    authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    url = f"{'https' if tls is not None else 'http'}://{authority}{check.path}"
+    url = f"{'https' if tls is not None else 'http'}://{_join(host, port)}{check.path}"
     async with httpx.AsyncClient(timeout=check.timeout, trust_env=False, verify=verify) as client:
         answer = await client.get(url, extensions=extensions)
     if not any(low <= answer.status_code <= high for low, high in check.statuses):
