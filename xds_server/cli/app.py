@@ -11,6 +11,7 @@ import typer
 
 from xds_server.cli import (
     compilation,
+    endpoint,
     explanation,
     fleet,
     release,
@@ -46,6 +47,7 @@ app.command("compile", epilog=compilation.EXAMPLES)(compilation.compile_)
 app.command(epilog=explanation.EXAMPLES)(explanation.explain)
 app.command(epilog=release.EXAMPLES)(release.release)
 app.add_typer(rollout.app, name="rollout")
+app.add_typer(endpoint.app, name="endpoint")
 app.add_typer(token.app, name="token")
 app.add_typer(request.app, name="run")
 app.add_typer(fleet.app, name="envoy")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from xds_server.cli import port
 from xds_server.cli.outcome import CommandError
+from xds_server.cli.registration import taking_registrations
 from xds_server.cli.terms import Terms
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ async def running(
     runner = Pipeline(source, archive=archive, guard=watch, movement=movement)
     pipeline = asyncio.create_task(runner.run(plane), name="pipeline")
     try:
-        yield plane, pipeline
+        async with taking_registrations(movement.registrations, terms or Terms()):
+            yield plane, pipeline
     finally:
         pipeline.cancel()
         # What it was reading or compiling goes on in its thread; that is no reason to hold up a stop.

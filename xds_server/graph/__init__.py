@@ -18,7 +18,7 @@ from .graph import Authority, Certificate, Edge, Graph, Reach, Tenant
 from .ground import Ground, Grounds
 from .handling import BOUNDLESS, IDEMPOTENT, Handling, Limits, Retries
 from .hold import NOTHING, Hold
-from .live import Facts, Live, Moved, Overlay
+from .live import Facts, Live, Moved, Overlay, Registered, build_registered
 from .loss import Loss, Vanished, find_loss
 from .order import Tier, order_backends
 from .path import PathRefusedError, RunPath, normalise_path, split_run_path
@@ -66,6 +66,7 @@ __all__ = [
     "Placement",
     "Reach",
     "Refusal",
+    "Registered",
     "Remains",
     "Removal",
     "Restored",
@@ -80,6 +81,7 @@ __all__ = [
     "Trust",
     "UpstreamTls",
     "Vanished",
+    "build_registered",
     "explain",
     "find_delivery",
     "find_loss",

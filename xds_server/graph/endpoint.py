@@ -72,6 +72,8 @@ class Revision:
     aside: tuple[Backend, ...] = ()
     routing: Routing = NEAREST
     limits: Limits = BOUNDLESS
+    registration: float | None = None
+    """Whether backends may register themselves, and for how many seconds at most; those that have are in ``Live``."""
     spills: tuple[str, ...] = ()
     """The regions whose Envoys send a share to the next place now, because the first has too much to do."""
 
@@ -108,9 +110,10 @@ class Deployment:
         backends = (
             sum(backend.weight > 0 for backend in revision.backends)
             for revision in self.revisions
-            if revision.weight > 0
+            # How many have registered must not reach into routes.
+            if revision.weight > 0 and revision.registration is None
         )
-        return min(retries.attempts, max(0, min(backends, default=1) - 1))
+        return min(retries.attempts, max(0, min(backends, default=retries.attempts + 1) - 1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,10 +139,12 @@ def _build_revision(
             (admitted if placement.admits(backend.place, backend.flavor) else refused).append(backend)
     weight = 1 if spec.weight is None else spec.weight
     usable = any(backend.weight > 0 for backend in admitted)
-    if weight > 0 and not usable and not found:
+    registration = None if spec.registration is None else spec.registration.ttl
+    if weight > 0 and not usable and not found and registration is None:
         found.append(_unplaced(workload, spec, path, placement, refused))
     check = build_health_check(spec.health_check)
-    return Revision(spec.name, weight, tuple(admitted), tuple(refused), check), found
+    made = Revision(spec.name, weight, tuple(admitted), tuple(refused), check)
+    return made if registration is None else replace(made, registration=registration), found
 
 
 def _unplaced(

@@ -85,6 +85,7 @@ class Metrics:
         self.held = self._gauge(
             "held", "What would vanish, and is held by the guard until it is released", "kind"
         )
+        self.registered = self._gauge("registered_backends", "Backends that registered themselves")
         self.spilling = self._gauge(
             "overflows", "Deployments that spill to the next place now, counted for each region by itself"
         )

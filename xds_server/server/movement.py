@@ -16,6 +16,7 @@ from xds_server.protocol import Node
 from xds_server.server.control_plane import ControlPlane
 from xds_server.server.load_reports import Load, Place
 from xds_server.server.overflows import Overflows
+from xds_server.server.registrations import Registrations
 from xds_server.server.rollout_pages import rollout_routes
 from xds_server.server.rollouts import Rollouts
 
@@ -40,17 +41,26 @@ class Movement:
         self.rollouts.on_move = self._stir
         self.overflows = Overflows(plane.metrics, journal("overflows"))
         self.overflows.on_move = self._stir
+        self.registrations = Registrations(plane.metrics, plane.readiness, journal("registrations"))
+        self.registrations.on_move = self._stir
         plane.loads.on_report = self._count
         plane.loads.on_leave = self.overflows.leave
         plane.add_pages(rollout_routes(self.rollouts))
-        plane.add_pages([Route("/overflows", self._show_overflows)])
+        plane.add_pages(
+            [Route("/overflows", self._show_overflows), Route("/registrations", self._show_registrations)]
+        )
         self._readiness = plane.readiness
+        self._registered = Overlay()
         self._overlay = Overlay()
+        self._whole: Graph | None = None
         self._stirred = asyncio.Event()
 
     def lay(self, graph: Graph) -> Graph:
         """The graph as traffic moves now. From any thread, one at a time."""
-        return self._overlay.lay(graph, self._live())
+        registered = {path: Facts(registered=each) for path, each in self.registrations.registered.items()}
+        # Rollouts and overflows are about all backends, those that registered included.
+        self._whole = self._registered.lay(graph, registered)
+        return self._overlay.lay(self._whole, self._live())
 
     def _live(self) -> Live:
         rollouts, spilling = self.rollouts.moved, self.overflows.spilling
@@ -61,12 +71,17 @@ class Movement:
 
     def follow(self, graph: Graph) -> None:
         """Take note of the graph that policies make, once it is served."""
-        self.rollouts.follow(graph)
-        self.overflows.follow(graph)
+        self.registrations.follow(graph)
+        whole = self._whole or graph
+        self.rollouts.follow(whole)
+        self.overflows.follow(whole)
 
     def _count(self, node: Node, report: Sequence[tuple[Place, Load]], seconds: float) -> None:
         self.rollouts.tallies.count(report, seconds)
         self.overflows.take(node, report, seconds)
+
+    async def _show_registrations(self, _: Request) -> Response:
+        return JSONResponse({"registrations": self.registrations.describe()})
 
     async def _show_overflows(self, _: Request) -> Response:
         return JSONResponse({"overflows": self.overflows.describe()})
@@ -75,6 +90,7 @@ class Movement:
         self._stirred.set()
 
     async def _keep(self) -> None:
+        await self.registrations.keep()
         try:
             await self.overflows.keep()
         except OSError as error:
@@ -85,7 +101,10 @@ class Movement:
 
     async def run(self, publish: Callable[[], Awaitable[None]]) -> None:
         """Move what moves, and have it published, until cancelled. No failure ends it."""
-        looking = asyncio.create_task(self.rollouts.run(), name="rollouts")
+        tasks = {
+            asyncio.create_task(self.rollouts.run(), name="rollouts"),
+            asyncio.create_task(self.registrations.run(), name="registrations"),
+        }
         try:
             while True:
                 await self._stirred.wait()
@@ -93,5 +112,6 @@ class Movement:
                 await self._keep()
                 await publish()
         finally:
-            looking.cancel()
-            await asyncio.wait({looking}, timeout=_GRACE_SECONDS)
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=_GRACE_SECONDS)

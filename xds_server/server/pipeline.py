@@ -270,6 +270,8 @@ class Pipeline:
                 return
             if found is not None:
                 await self._publish(*found, outlet)
+                if self._movement is not None:
+                    self._movement.follow(found[0].built.graph)
 
     def _move_for(self, outlet: _Outlet) -> tuple[Update, Sights] | None:
         update = self.move()

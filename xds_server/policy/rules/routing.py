@@ -72,6 +72,8 @@ def _weights(here: Path, routing: dict[str, Any]) -> Iterator[Fault]:
 def _places_without_backends(
     here: Path, routing: dict[str, Any], deployment: dict[str, Any]
 ) -> Iterator[Fault]:
+    if any("registration" in revision for _, revision in entries(deployment, "revisions")):
+        return
     there = {
         location
         for _, revision in entries(deployment, "revisions")

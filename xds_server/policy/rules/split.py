@@ -8,6 +8,7 @@ from typing import Any
 from xds_server.policy.kinds.address import AddressError, parse_address
 from xds_server.policy.reading.fault import Fault, Path
 from xds_server.policy.rules.health import health_rules
+from xds_server.policy.rules.registration import registration_rules
 from xds_server.policy.rules.rollout import rollout_rules
 from xds_server.policy.rules.routing import routing_rules
 from xds_server.policy.rules.upstream import upstream_rules
@@ -49,6 +50,7 @@ def _revisions(way: Path, deployment: dict[str, Any]) -> Iterator[Fault]:
         here: Path = (*way, "revisions", index)
         if "healthCheck" in revision:
             yield from health_rules(here, mapping(revision, "healthCheck"))
+        yield from registration_rules(here, revision)
         yield from _backends(here, revision)
 
 
