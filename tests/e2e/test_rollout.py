@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 
 from tests.e2e.manifest import Manifest, backend, revision
 from tests.e2e.moving import Moving, run_moving
-from tests.e2e.world import PARIS
+from tests.e2e.world import PARIS, VIRGINIA
 from tests.envoy_process import wait_until
 from tests.server.prometheus_server import prometheus
 
@@ -217,6 +218,24 @@ def test_latency_comes_from_prometheus(moving: Moving) -> None:
         answers["p95(acme/models/llama/production/v2)"] = 0.5
         told = moving.wait("it is paused", phase="paused", reason="LATENCY")
     assert told["words"] == "the new revision takes 0.5 s, more than 2 times the old one's 0.2 s"
+
+
+def test_where_models_come_on_demand_all_envoys_count_and_clusters_follow(tmp_path: Path) -> None:
+    with run_moving(tmp_path, (PARIS, VIRGINIA), delivery="on-demand") as made:
+        for label in ("v1", "v2"):
+            made.server(label)
+        with ExitStack() as running:
+            made.write(revisions=revisions(made, weights=(1, 0)))
+            traffics = [running.enter_context(made.traffic(region, 1)) for region in (PARIS, VIRGINIA)]
+            wait_until(lambda: all(each.copy() for each in traffics), "both Envoys have the model")
+            start(made, canary=[30, 100])
+            made.wait("it is through", phase="promoted", percent=100)
+            for region in (PARIS, VIRGINIA):
+                wait_until(lambda region=region: made.routed("v2", region) == 100, "the Envoy has it")
+        for traffic in traffics:
+            assert traffic.failed == 0, (traffic.answers, traffic.broken)
+        told = made.serving.ask("/loads")["nodes"]
+        assert {each["region"] for each in told if each["loads"]} == {PARIS, VIRGINIA}
 
 
 def test_a_step_reaches_the_routes_of_that_model_only(moving: Moving) -> None:
