@@ -229,6 +229,16 @@ def test_what_the_policy_wished_ends_with_the_wish(wish: Wish, expected: tuple[P
     assert (run.state.phase, run.state.percent) == expected[:2]
 
 
+def test_a_pause_of_the_policy_is_no_time_that_was_watched() -> None:
+    run = Run(plan(gates=ERRORS))
+    run.look()
+    run.plan = replace(run.plan, wish=Wish.PAUSED)
+    run.look()
+    run.plan = replace(run.plan, wish=Wish.RUNNING)
+    assert run.look(counted(Tally(100)), after=1000)[1] == 10
+    assert (run.state.elapsed, run.state.new) == (0.0, Tally())
+
+
 def test_a_pause_of_a_breach_is_taken_over_by_the_policy_and_ends_with_it() -> None:
     run = Run(plan(gates=ERRORS))
     run.look()

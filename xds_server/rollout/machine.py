@@ -42,7 +42,11 @@ def advance(plan: Plan, state: State, seen: Observation, now: float) -> State:
     if state.identity != plan.identity:
         state = start(plan)
     watched = max(0.0, now - state.seen) if state.seen is not None else 0.0
-    state = replace(_obey(plan, _fit(plan, state)), seen=now)
+    fitting = _obey(plan, _fit(plan, state))
+    if fitting is not state:
+        # What lies behind belongs to the step before, or to a pause.
+        watched, seen = 0.0, replace(seen, old=NO_REQUESTS, new=NO_REQUESTS)
+    state = replace(fitting, seen=now)
     if state.phase is Phase.RUNNING and state.step < 0:
         verdict = may_enter(plan.gates, seen)
         return _wait(state, verdict) if verdict.reason else _enter(plan, state, 0, Reason.STARTED)

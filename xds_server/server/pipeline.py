@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Final, Protocol
+from typing import Final
 
 import certifi
 import structlog
@@ -25,35 +25,13 @@ from xds_server.server.movement import Movement
 from xds_server.server.outlook import Sights
 from xds_server.server.publisher import NOTHING_PREPARED
 from xds_server.server.report import Reporter
+from xds_server.server.update import Source, Update
 from xds_server.snapshot import Catalogue
-from xds_server.sources import SourceText
 
 log = structlog.get_logger("fairlead.pipeline")
 
 AWAY_SECONDS: Final = 1.0
 """Between two looks for policies that cannot be watched, most likely because they are not there."""
-
-
-class Source(Protocol):
-    """Where policies come from."""
-
-    def read(self) -> SourceText:
-        """The policies as they are now. Raises ``OSError`` if they can't be read at all."""
-
-    def changes(self) -> AsyncIterator[None]:
-        """Yields whenever they may have changed. Raises ``OSError`` if they can't be watched."""
-
-
-@dataclass(frozen=True, slots=True)
-class Update:
-    """What one run of the pipeline made, and how long it took in seconds."""
-
-    catalogue: Catalogue
-    built: Built
-    load_seconds: float
-    compile_seconds: float
-    before: Catalogue | None = None
-    """What the process before this one served last, in the first update: clients may still hold it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -187,7 +187,7 @@ class Rollouts:
         """Have nothing counted for a step that was reported before it began."""
         for key in stirred:
             state, last = self._states[key], before.get(key)
-            if last is None or state.elapsed < last.elapsed or state.step != last.step:
+            if last is None or (state.step, state.phase, state.cause) != (last.step, last.phase, last.cause):
                 for name in state.identity:
                     self.tallies.begin(self._subjects[key].name_cluster(name))
 
