@@ -14,7 +14,8 @@ from typing import Any, Self, TypeVar
 
 from tests.envoy_process import free_port, wait_until
 from xds_server.server import ControlPlane
-from xds_server.server.pipeline import Pipeline, Update
+from xds_server.server.pipeline import Pipeline
+from xds_server.server.update import Update
 from xds_server.sources import FolderSource
 
 Result = TypeVar("Result")

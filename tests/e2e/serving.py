@@ -16,18 +16,22 @@ from tests.envoy_process import free_port, wait_until
 
 
 class Serving:
-    """`fairlead serve FOLDER` on ports of its own. A context manager. `program` is run instead of `fairlead serve`.
+    """`fairlead serve FOLDER` on ports of its own. A context manager. `program` is run instead of `fairlead serve`,
+    with further `options`.
 
     What it keeps on disk is beside its log, and outlives it.
     """
 
-    def __init__(self, folder: Path, log: Path, program: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, log: Path, program: Sequence[str] | None = None, options: Sequence[str] = ()
+    ) -> None:
         self.xds_port = free_port()
         self._admin_port = free_port()
         self._folder = folder
         self._log = log
         self.state = log.parent / "state"
         self._program = program or [str(Path(sys.executable).with_name("fairlead")), "serve"]
+        self._options = tuple(options)
         self._process: subprocess.Popen[bytes] | None = None
         self._client = httpx.Client(
             trust_env=False, base_url=f"http://127.0.0.1:{self._admin_port}", timeout=20
@@ -54,7 +58,7 @@ class Serving:
         ports = ["--xds", f"127.0.0.1:{self.xds_port}", "--admin", f"127.0.0.1:{self._admin_port}"]
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(
-                [*command, *ports],
+                [*command, *ports, *self._options],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "FAIRLEAD_STATE": str(self.state)},

@@ -44,7 +44,32 @@ _WORKLOAD: dict[str, Any] = {
                     ],
                 }
             ],
-        }
+        },
+        {
+            "environment": "development",
+            "rollout": {
+                "from": "v1",
+                "to": "v2",
+                "canary": [5, 100],
+                "stepTime": "5m",
+                "gates": {
+                    "errorRate": {"above": 1.5, "prometheus": {"url": "http://a:9090", "query": "errors"}},
+                    "latency": {
+                        "above": "1s",
+                        "times": 2,
+                        "prometheus": {"url": "http://a:9090", "query": "slow"},
+                    },
+                    "health": True,
+                    "minRequests": 10,
+                },
+                "onBreach": "revert",
+                "state": "paused",
+            },
+            "revisions": [
+                {"name": name, "backends": [{"location": "eu-west-3", "address": f"10.0.0.{at}:80"}]}
+                for at, name in enumerate(("v1", "v2"))
+            ],
+        },
     ],
 }
 _KEYS = [{"kty": "EC", "kid": "a", "crv": "P-256", "x": "x", "y": "y"}]

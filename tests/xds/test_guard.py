@@ -15,7 +15,8 @@ from tests.xds.steady_fleet import MODELS, SteadyFleet, steady_fleet
 from xds_server.graph import Graph, Loss, find_loss
 from xds_server.server import guard
 from xds_server.server.guard import Guard
-from xds_server.server.pipeline import Pipeline, Update
+from xds_server.server.pipeline import Pipeline
+from xds_server.server.update import Update
 from xds_server.sources import FolderSource
 
 HALF = 0.5

@@ -9,6 +9,7 @@ from xds_server.archive.archive import Archive, Recalled
 from xds_server.archive.folder import ArchiveFolder, Fault
 from xds_server.archive.form import FormError
 from xds_server.archive.image import Image, Stamps
+from xds_server.archive.journal import Journal, JournalError
 from xds_server.archive.record import Document, Record
 
 __all__ = [
@@ -18,6 +19,8 @@ __all__ = [
     "Fault",
     "FormError",
     "Image",
+    "Journal",
+    "JournalError",
     "Recalled",
     "Record",
     "Stamps",

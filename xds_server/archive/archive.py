@@ -11,6 +11,7 @@ from threading import Lock
 from xds_server.archive.breath import Breath
 from xds_server.archive.folder import ArchiveFolder, Fault
 from xds_server.archive.image import Image, Stamps
+from xds_server.archive.journal import Journal
 from xds_server.archive.program import fingerprint
 from xds_server.archive.record import Content, Record
 from xds_server.graph import Built, Ground, Grounds, Remains, Restored, restore
@@ -58,6 +59,10 @@ class Archive:
     def path(self) -> Path:
         """The folder."""
         return self._folder.path
+
+    def journal(self, name: str) -> Journal:
+        """The journal of something that moves at run time."""
+        return Journal(self.path.parents[1] / "live" / self.path.name / f"{name}.json")
 
     def holds_records(self) -> bool:
         """Whether there is anything on disk to go by."""

@@ -9,7 +9,19 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
-from xds_server.cli import compilation, explanation, fleet, release, request, serving, token, up, validation
+from xds_server.cli import (
+    compilation,
+    endpoint,
+    explanation,
+    fleet,
+    release,
+    request,
+    rollout,
+    serving,
+    token,
+    up,
+    validation,
+)
 from xds_server.cli.outcome import FAILED, INTERRUPTED, USAGE, CommandError
 from xds_server.cli.terminal import complain, put
 
@@ -34,6 +46,8 @@ app.command(epilog=validation.EXAMPLES)(validation.validate)
 app.command("compile", epilog=compilation.EXAMPLES)(compilation.compile_)
 app.command(epilog=explanation.EXAMPLES)(explanation.explain)
 app.command(epilog=release.EXAMPLES)(release.release)
+app.add_typer(rollout.app, name="rollout")
+app.add_typer(endpoint.app, name="endpoint")
 app.add_typer(token.app, name="token")
 app.add_typer(request.app, name="run")
 app.add_typer(fleet.app, name="envoy")

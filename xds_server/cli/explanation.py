@@ -134,6 +134,10 @@ def _routing(decision: Decision) -> str | None:
     routing = decision.routing
     if routing is None:
         return None
+    if routing.overflow is not None:
+        over = routing.overflow
+        spill = f"; above {over.above} requests in progress in the first place, {over.share} % to the next"
+        return (f"{', '.join(routing.order)}; then the nearest" if routing.order else "the nearest") + spill
     if routing.order:
         return f"{', '.join(routing.order)}; then the nearest first"
     return {"weighted": "by weight", "pinned": "one, and never another"}.get(

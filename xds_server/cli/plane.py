@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from xds_server.cli import port
 from xds_server.cli.outcome import CommandError
+from xds_server.cli.registration import taking_registrations
 from xds_server.cli.terms import Terms
 
 if TYPE_CHECKING:
@@ -46,7 +47,10 @@ async def running(
     before more than the share ``guard`` of what is served vanishes, somebody has to say so. Raises
     ``CommandError`` if an address can't be had after all, or a certificate can't be used.
     """
+    import certifi
+
     from xds_server.server import BadCertificateError, ControlPlane, Guard, PortTaken
+    from xds_server.server.movement import Movement, no_journal
     from xds_server.server.pipeline import Pipeline
 
     watch = Guard(guard)
@@ -57,6 +61,7 @@ async def running(
             pages=watch.routes(),
             **(terms or Terms()).options(),
         )
+        movement = Movement(plane, certifi.contents(), archive.journal if archive is not None else no_journal)
         await plane.start()
     except BadCertificateError as error:
         raise CommandError(f"TLS cannot be had: {error}") from error
@@ -64,9 +69,11 @@ async def running(
         raise CommandError(f"{error.address} ({error.purpose}) is taken", error.remedy) from error
     except OSError as error:
         raise CommandError(f"the control plane cannot listen: {error.strerror or error}") from error
-    pipeline = asyncio.create_task(Pipeline(source, archive=archive, guard=watch).run(plane), name="pipeline")
+    runner = Pipeline(source, archive=archive, guard=watch, movement=movement)
+    pipeline = asyncio.create_task(runner.run(plane), name="pipeline")
     try:
-        yield plane, pipeline
+        async with taking_registrations(movement.registrations, terms or Terms()):
+            yield plane, pipeline
     finally:
         pipeline.cancel()
         # What it was reading or compiling goes on in its thread; that is no reason to hold up a stop.

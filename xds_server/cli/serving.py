@@ -112,6 +112,8 @@ def serve(
     first_exchanges: terms.FirstExchanges = terms.FIRST_EXCHANGES,
     max_stream_age: terms.MaxStreamAge = None,
     load_interval: terms.LoadInterval = terms.LOAD_INTERVAL,
+    registration: terms.Registration = None,
+    registration_token: terms.RegistrationToken = None,
 ) -> None:
     """Serve a policy set to a fleet of Envoys over xDS, and again whenever it changes.
 
@@ -131,7 +133,11 @@ def serve(
         first_exchanges=first_exchanges,
         max_stream_age=None if max_stream_age is None else seconds(max_stream_age, "--max-stream-age"),
         load_interval=seconds(load_interval, "--load-interval"),
+        registration=registration,
+        registration_token=registration_token,
     )
+    if registration is not None:
+        address(registration, "--registration")
     xds_address, admin_address = address(xds, "--xds"), address(admin, "--admin")
     require_ports(xds_address, admin_address)
     _configure_log(log_format)

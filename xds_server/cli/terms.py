@@ -58,6 +58,24 @@ LoadInterval = Annotated[
         "--load-interval", metavar="DURATION", help="How often nodes report their load, if they do."
     ),
 ]
+Registration = Annotated[
+    str | None,
+    typer.Option(
+        "--registration",
+        metavar="HOST:PORT",
+        help="Where backends register themselves; over TLS with --xds-certificate.",
+        show_default=False,
+    ),
+]
+RegistrationToken = Annotated[
+    Path | None,
+    typer.Option(
+        "--registration-token",
+        metavar="FILE",
+        help="The file with the token that those who register must show.",
+        show_default=False,
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +89,8 @@ class Terms:
     first_exchanges: int = FIRST_EXCHANGES
     max_stream_age: float | None = None
     load_interval: float = 10.0
+    registration: str | None = None
+    registration_token: Path | None = None
 
     def __post_init__(self) -> None:
         """Check what belongs together."""
@@ -81,6 +101,8 @@ class Terms:
                 "clients show certificates only over TLS; add --xds-certificate and --xds-key",
                 param_hint="--xds-client-ca",
             )
+        if (self.registration is None) != (self.registration_token is None):
+            raise typer.BadParameter("--registration and --registration-token belong together")
         if self.max_stream_age is not None and self.max_stream_age > _OLDEST:
             raise typer.BadParameter("24d is the longest", param_hint="--max-stream-age")
         if self.load_interval > _RAREST:

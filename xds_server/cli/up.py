@@ -137,6 +137,7 @@ async def _start_envoy(plan: Plan, xds_port: int, log: LiveLog) -> Child:
         region=plan.region,
         xds=(port.reachable(plan.wish.xds[0]), xds_port),
         admin_port=plan.wish.envoy_admin_port,
+        load_reports=True,
     )
     further = [
         *("--log-level", "warning"),

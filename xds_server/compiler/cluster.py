@@ -106,7 +106,7 @@ def _outlier_detection() -> dict[str, Any]:
 
 
 def _balancing(revision: Revision) -> dict[str, Any]:
-    if not revision.routing.weights:
+    if not revision.routing.shares:
         return {}
     return {"common_lb_config": {**_NO_PANIC, "locality_weighted_lb_config": {}}}
 

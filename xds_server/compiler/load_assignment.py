@@ -30,7 +30,7 @@ def describe_assignment(name: str, revision: Revision, origin: Place | None) -> 
     """The assignment's fields. A revision without a usable backend gives an empty one, which Envoy answers with 503."""
     tiers = order_backends(revision, origin)
     # Where places share by weight, each needs one, also those behind: Envoy takes none for 0.
-    weighted = bool(revision.routing.weights)
+    weighted = revision.routing.shares
     return {
         "cluster_name": name,
         "endpoints": [

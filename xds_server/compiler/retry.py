@@ -45,7 +45,7 @@ class RetryRule(NamedTuple):
             retries.non_idempotent,
             retries.on_429,
             retries.per_try_timeout,
-            any(revision.routing.weights for revision in deployment.revisions),
+            any(revision.routing.shares for revision in deployment.revisions),
         )
 
 

@@ -48,7 +48,9 @@ def describe_protocol(revision: Revision) -> dict[str, Any]:
         return {}
     # ALPN picks HTTP/2 where the server offers it; a cluster with a plain backend has no ALPN to ask.
     plain = "http2_protocol_options" if by_grpc else "http_protocol_options"
-    protocol: dict[str, Any] = {"auto_config": {}} if all(secure) else {"explicit_http_config": {plain: {}}}
+    protocol: dict[str, Any] = (
+        {"auto_config": {}} if secure and all(secure) else {"explicit_http_config": {plain: {}}}
+    )
     filters = {"http_filters": _prefix_filters()} if prefixed else {}
     options = message_class(_OPTIONS)(**protocol, **filters)
     return {"typed_extension_protocol_options": {_OPTIONS: pack(options)}}

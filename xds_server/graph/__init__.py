@@ -4,6 +4,8 @@ In: ``Loaded`` (policy). Out: an immutable ``Graph`` of places, gateways, issuer
 endpoints, and diagnostics for what is wrong between manifests; ``explain`` says how a request is decided and why each
 place is in or out. It must not know Envoy.
 
+``live`` lays over it what moves at run time.
+
 ``placement`` is the policy algebra, ``builder`` keeps what is broken at its last good state.
 """
 
@@ -16,6 +18,7 @@ from .graph import Authority, Certificate, Edge, Graph, Reach, Tenant
 from .ground import Ground, Grounds
 from .handling import BOUNDLESS, IDEMPOTENT, Handling, Limits, Retries
 from .hold import NOTHING, Hold
+from .live import Facts, Live, Moved, Overlay, Registered, build_registered
 from .loss import Loss, Vanished, find_loss
 from .order import Tier, order_backends
 from .path import PathRefusedError, RunPath, normalise_path, split_run_path
@@ -43,6 +46,7 @@ __all__ = [
     "Edge",
     "Endpoint",
     "Excluded",
+    "Facts",
     "Flavor",
     "Graph",
     "Ground",
@@ -52,13 +56,17 @@ __all__ = [
     "Hold",
     "Hop",
     "Limits",
+    "Live",
     "Loss",
+    "Moved",
     "Named",
+    "Overlay",
     "PathRefusedError",
     "Place",
     "Placement",
     "Reach",
     "Refusal",
+    "Registered",
     "Remains",
     "Removal",
     "Restored",
@@ -73,6 +81,7 @@ __all__ = [
     "Trust",
     "UpstreamTls",
     "Vanished",
+    "build_registered",
     "explain",
     "find_delivery",
     "find_loss",

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
 from xds_server.policy import Address, Workload
+from xds_server.rollout import Plan
 
 from .handling import BOUNDLESS, USUAL, Handling, Limits
 from .place import Flavor, Place
@@ -72,6 +73,10 @@ class Revision:
     aside: tuple[Backend, ...] = ()
     routing: Routing = NEAREST
     limits: Limits = BOUNDLESS
+    registration: float | None = None
+    """Whether backends may register themselves, and for how many seconds at most; those that have are in ``Live``."""
+    spills: tuple[str, ...] = ()
+    """The regions whose Envoys send a share to the next place now, because the first has too much to do."""
 
     @property
     def by_dns(self) -> bool:
@@ -81,12 +86,17 @@ class Revision:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """An endpoint in one environment; ``placement`` can say why a place is out."""
+    """An endpoint in one environment; ``placement`` can say why a place is out.
+
+    With a ``rollout``, the weights of its revisions are what the policy alone says; where it stands by now, ``Live``
+    does.
+    """
 
     environment: str
     revisions: tuple[Revision, ...]
     placement: Placement
     handling: Handling = USUAL
+    rollout: Plan | None = None
 
     @property
     def split(self) -> tuple[tuple[str, int], ...]:
@@ -106,9 +116,10 @@ class Deployment:
         backends = (
             sum(backend.weight > 0 for backend in revision.backends)
             for revision in self.revisions
-            if revision.weight > 0
+            # How many have registered must not reach into routes.
+            if revision.weight > 0 and revision.registration is None
         )
-        return min(retries.attempts, max(0, min(backends, default=1) - 1))
+        return min(retries.attempts, max(0, min(backends, default=retries.attempts + 1) - 1))
 
 
 @dataclass(frozen=True, slots=True)

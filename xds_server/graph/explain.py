@@ -77,7 +77,10 @@ def _select(decision: Decision, graph: Graph, endpoint: Endpoint, query: str) ->
         return replace(decision, refusal=Refusal(404, "DEPLOYMENT_NOT_FOUND", reason))
     decision = _tell(decision, selection.deployment)
     shares = _share(selection.deployment, graph.regions.get(decision.region))
-    if not any(share.hops for share in shares if share.weight > 0):
+    decision = replace(decision, notes=(*decision.notes, *_note_rollout(selection.deployment)))
+    registering = _note_registration(selection.deployment)
+    decision = replace(decision, notes=(*decision.notes, *registering))
+    if not registering and not any(share.hops for share in shares if share.weight > 0):
         refusal = Refusal(503, "UPSTREAM_UNAVAILABLE", "no backend stands in an allowed place")
         return replace(decision, shares=shares, refusal=refusal)
     return replace(decision, shares=shares)
@@ -190,6 +193,24 @@ def _note_region(graph: Graph, region: str) -> tuple[str, ...]:
     if region in graph.regions:
         return ()
     return (f"no location has the region `{region}`: places are ordered by name, not by distance",)
+
+
+def _note_rollout(deployment: Deployment) -> tuple[str, ...]:
+    plan = deployment.rollout
+    if plan is None:
+        return ()
+    words = f"a rollout from {plan.old} to {plan.new} ({plan.title}) decides the shares"
+    if plan.wish.ends:
+        return (f"{words}; it is {plan.wish}",)
+    return (f"{words}, and these are those it begins with; how it stands: fairlead rollout status",)
+
+
+def _note_registration(deployment: Deployment) -> tuple[str, ...]:
+    return tuple(
+        f"backends of {each.name} register themselves; the policies do not know which are there"
+        for each in deployment.revisions
+        if each.registration is not None
+    )
 
 
 def _note_delivery(endpoint: Endpoint, delivery: Delivery) -> tuple[str, ...]:

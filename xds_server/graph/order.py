@@ -35,7 +35,10 @@ def order_backends(revision: Revision, origin: Place | None) -> list[Tier]:
     for standby in (False, True):
         group = [backend for backend in used if backend.standby is standby]
         places = order_places((backend.place for backend in group), origin)
-        for rank in _rank(places, revision.routing, standby=standby):
+        ranks = _rank(places, revision.routing, standby=standby)
+        if not standby and origin is not None and origin.region in revision.spills:
+            ranks = _spill(ranks, revision.routing)
+        for rank in ranks:
             for place, weight in rank:
                 members = tuple(backend for backend in group if backend.place.name == place.name)
                 tiers.append(Tier(priority, place, weight, standby, members))
@@ -55,3 +58,12 @@ def _rank(places: Sequence[Place], routing: Routing, *, standby: bool) -> list[l
     )
     alone = [[(place, 1)] for place in rest]
     return [sharing, *alone] if sharing else alone
+
+
+def _spill(ranks: list[list[tuple[Place, int]]], routing: Routing) -> list[list[tuple[Place, int]]]:
+    """The ranks with a share of the first place's requests for the next one, if there is one."""
+    if routing.overflow is None or len(ranks) < 2:
+        return ranks
+    [(home, _)], [(beyond, _)], *rest = ranks
+    share = routing.overflow.share
+    return [[(home, 100 - share), (beyond, share)], *rest]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from xds_server.policy import Diagnostic, Workload
 from xds_server.policy import Routing as RoutingSpec
+from xds_server.rollout import Overflow
 
 from .fault import fault
 from .placement import Placement
@@ -25,6 +26,13 @@ class Routing:
     order: tuple[str, ...] = ()
     weights: tuple[tuple[str, int], ...] = ()
     pinned: str | None = None
+    overflow: Overflow | None = None
+    """When a share of what goes to the first place goes to the next."""
+
+    @property
+    def shares(self) -> bool:
+        """Whether several places share requests, now or at times."""
+        return bool(self.weights) or self.overflow is not None
 
     def leaves_out(self, place: str) -> str | None:
         """Why the place is never used although policy allows it; ``None`` if it may be."""
@@ -43,7 +51,9 @@ def build_routing(spec: RoutingSpec | None) -> Routing:
     """A deployment's routing. Weights by name: the order in which they are written says nothing."""
     if spec is None:
         return NEAREST
-    return Routing(spec.mode, spec.order, tuple(sorted(spec.weights.items())), spec.location)
+    over = spec.overflow
+    overflow = None if over is None else Overflow(over.above, over.below, over.share)
+    return Routing(spec.mode, spec.order, tuple(sorted(spec.weights.items())), spec.location, overflow)
 
 
 def route(revision: Revision, routing: Routing) -> Revision:

@@ -16,6 +16,7 @@ from .fault import fault
 from .handling import BOUNDLESS, build_handling, build_limits
 from .placement import UNBOUND, Allowance, Attachment, Placement, environment_point
 from .reference import unknown_environment, unknown_policy
+from .rollout import build_plan, divide
 from .routing import build_routing, find_forbidden, find_stranded, route
 
 _Path = tuple[str | int, ...]
@@ -34,8 +35,7 @@ def build_endpoint(workload: Workload, context: Context) -> tuple[Endpoint | Non
         found += faults
         found += find_forbidden(workload, spec.routing, path, revisions, placement)
         if spec.enabled:
-            handling = build_handling(spec)
-            deployments.append(Deployment(spec.environment, revisions, placement, handling))
+            deployments.append(_build_deployment(spec, revisions, placement))
     if not workload.spec.enabled:
         return None, found
     rules = tuple(ClaimRule(rule.claim, rule.any_of) for rule in workload.spec.access.claims)
@@ -51,6 +51,17 @@ def build_endpoint(workload: Workload, context: Context) -> tuple[Endpoint | Non
         origin=f"{workload.origin}",
     )
     return endpoint, found
+
+
+def _build_deployment(
+    spec: DeploymentSpec, revisions: tuple[Revision, ...], placement: Placement
+) -> Deployment:
+    handling = build_handling(spec)
+    if spec.rollout is None:
+        return Deployment(spec.environment, revisions, placement, handling)
+    plan = build_plan(spec.rollout)
+    shared = divide(revisions, plan, plan.declared_percent)
+    return Deployment(spec.environment, shared, placement, handling, plan)
 
 
 def build_placement(workload: Workload, spec: DeploymentSpec, context: Context) -> Placement:
@@ -128,10 +139,12 @@ def _build_revision(
             (admitted if placement.admits(backend.place, backend.flavor) else refused).append(backend)
     weight = 1 if spec.weight is None else spec.weight
     usable = any(backend.weight > 0 for backend in admitted)
-    if weight > 0 and not usable and not found:
+    registration = None if spec.registration is None else spec.registration.ttl
+    if weight > 0 and not usable and not found and registration is None:
         found.append(_unplaced(workload, spec, path, placement, refused))
     check = build_health_check(spec.health_check)
-    return Revision(spec.name, weight, tuple(admitted), tuple(refused), check), found
+    made = Revision(spec.name, weight, tuple(admitted), tuple(refused), check)
+    return made if registration is None else replace(made, registration=registration), found
 
 
 def _unplaced(

@@ -34,6 +34,7 @@ from xds_server.policy.kinds.gateway import (
 from xds_server.policy.kinds.health_check import BackendHealthCheck, HealthCheck
 from xds_server.policy.kinds.issuer import DEVELOPMENT_JWKS, InlineJwks, Issuer, IssuerSpec, Jwks
 from xds_server.policy.kinds.location import Flavor, Location, LocationSpec
+from xds_server.policy.kinds.overflow import Overflow
 from xds_server.policy.kinds.place import CONTINENTS, CONTINENTS_OF, COUNTRIES
 from xds_server.policy.kinds.policy import (
     RESOURCE_TYPES,
@@ -43,6 +44,7 @@ from xds_server.policy.kinds.policy import (
     LocationPolicy,
     Policy,
 )
+from xds_server.policy.kinds.rollout import Rollout
 from xds_server.policy.kinds.routing import Routing
 from xds_server.policy.kinds.upstream import Retries, UpstreamLimits, UpstreamTimeouts
 from xds_server.policy.kinds.workload import (
@@ -122,12 +124,14 @@ __all__ = [
     "Metadata",
     "Model",
     "Origin",
+    "Overflow",
     "Part",
     "Paths",
     "Policy",
     "Position",
     "Retries",
     "Revision",
+    "Rollout",
     "Roster",
     "Routing",
     "Severity",

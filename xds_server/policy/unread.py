@@ -68,13 +68,25 @@ def unread(file: str, text: str, known: Known) -> Workload:
 
 
 def list_plain(manifests: Iterable[Manifest]) -> Iterator[Workload]:
-    """Those of the manifests that may be left unread another time: workloads that are enabled, refer to no file, and
-    are alone in their pieces."""
+    """Those of the manifests that may be left unread another time: workloads that are enabled, refer to no file, have
+    nothing that moves at run time, and are alone in their pieces."""
     for each in manifests:
         if not isinstance(each, Workload):
             continue
-        if each.brief is not None or (_is_alone(each.origin) and each.spec.enabled and not references(each)):
+        if each.brief is not None or (
+            _is_alone(each.origin) and each.spec.enabled and not references(each) and not _moves(each)
+        ):
             yield each
+
+
+def _moves(workload: Workload) -> bool:
+    """Whether somebody looks at it now and then, and not only when it changes."""
+    return any(
+        each.rollout is not None
+        or (each.routing is not None and each.routing.overflow is not None)
+        or any(revision.registration is not None for revision in each.revisions)
+        for each in workload.spec.deployments
+    )
 
 
 def _is_alone(origin: Origin) -> bool:

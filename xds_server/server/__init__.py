@@ -10,10 +10,11 @@ Sockets, clocks and tasks live here; decisions of the protocol do not (`protocol
 from xds_server.server.control_plane import ControlPlane
 from xds_server.server.guard import Guard
 from xds_server.server.logs import configure
-from xds_server.server.pipeline import Pipeline, Update
+from xds_server.server.pipeline import Pipeline
 from xds_server.server.port import PortTaken
 from xds_server.server.tls import BadCertificateError, Tls
 from xds_server.server.transport import Keepalive, Limits
+from xds_server.server.update import Update
 
 __all__ = [
     "BadCertificateError",

@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 import uvicorn
@@ -76,13 +77,22 @@ class _Server(uvicorn.Server):
 
 
 class AdminServer:
-    """Serves an application on a socket, in the running event loop."""
+    """Serves an application on a socket, in the running event loop; over TLS with a certificate and its key."""
 
-    def __init__(self, app: Starlette, listening: socket.socket) -> None:
+    def __init__(
+        self, app: Starlette, listening: socket.socket, pair: tuple[Path, Path] | None = None
+    ) -> None:
         self._socket = listening
+        certificate, key = pair or (None, None)
         self._server = _Server(
             uvicorn.Config(
-                app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=GRACE
+                app,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                timeout_graceful_shutdown=GRACE,
+                ssl_certfile=certificate,
+                ssl_keyfile=key,
             )
         )
         self._task: asyncio.Task[None] | None = None

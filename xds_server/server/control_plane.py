@@ -101,6 +101,10 @@ class ControlPlane:
         self._server: grpc.aio.Server | None = None
         self._admin: AdminServer | None = None
 
+    def add_pages(self, pages: Iterable[BaseRoute]) -> None:
+        """Serve further pages on the admin HTTP, from the start on."""
+        self._pages = (*self._pages, *pages)
+
     def _make_stream(self, kind: type[DeltaStream | SotwStream], prefix: str) -> Stream[Any]:
         return kind(nonce_prefix=prefix, timing=self._timing)
 

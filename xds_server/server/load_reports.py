@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -80,6 +80,10 @@ class LoadReports:
     def __init__(
         self, counter: Counter, known: Callable[[str], bool], now: Callable[[], float], keep: float = 900.0
     ) -> None:
+        self.on_report: Callable[[Node, Sequence[tuple[Place, Load]], float], None] = lambda *_: None
+        """Called with each report as it comes, and how many seconds it covers."""
+        self.on_leave: Callable[[Node], None] = lambda _: None
+        """Called when the last stream of a node has ended."""
         self._counter = counter
         self._known = known
         self._now = now
@@ -102,14 +106,19 @@ class LoadReports:
             entry.streams -= 1
             if not entry.streams:
                 entry.gone = self._now()
+                self.on_leave(node)
                 self._nodes.move_to_end(node.id)
         self._trim()
 
-    def take(self, node: Node, report: Iterable[tuple[Place, Load]]) -> None:
-        """Take a report of a node that has joined."""
+    def take(self, node: Node, report: Iterable[tuple[Place, Load]], seconds: float = 0.0) -> None:
+        """Take a report of a node that has joined, over its last so many seconds."""
         entry = self._nodes[node.id]
+        first = entry.reported is None
         entry.reported = at = self._now()
-        for place, load in report:
+        rows = list(report)
+        if rows or not first:  # with the first words on a stream, nothing is reported yet
+            self.on_report(node, rows, seconds)
+        for place, load in rows:
             self._count(place.cluster, load)
             row = entry.rows.get(place)
             if row is not None:

@@ -11,6 +11,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from xds_server.protocol.types import ORDER, short
+from xds_server.rollout import Phase, State
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30)
@@ -84,6 +85,19 @@ class Metrics:
         self.held = self._gauge(
             "held", "What would vanish, and is held by the guard until it is released", "kind"
         )
+        self.registered = self._gauge("registered_backends", "Backends that registered themselves")
+        self.spilling = self._gauge(
+            "overflows", "Deployments that spill to the next place now, counted for each region by itself"
+        )
+        self.rollout_percent = self._gauge(
+            "rollout_percent", "The new revision's share in a rollout", "model", "environment"
+        )
+        self.rollout_phase = self._gauge(
+            "rollout_phase", "1 for the phase that a rollout is in", "model", "environment", "phase"
+        )
+        self.rollout_events = self._counter(
+            "rollout_events", "What happened in rollouts, by reason", "reason"
+        )
         self.load_seconds = self._histogram("load_seconds", "Reading and checking the policies")
         self.compile_seconds = self._histogram("compile_seconds", "From policies to a catalogue")
         self.diagnostics = self._gauge("diagnostics", "Findings in the policies as they are", "severity")
@@ -94,6 +108,18 @@ class Metrics:
         self.publish_seconds.observe(seconds)
         for type_url in ORDER:
             self.resources.labels(label(type_url)).set(counts.get(type_url, 0))
+
+    def tell_rollout(self, model: str, environment: str, state: State) -> None:
+        """Take note of where a rollout stands."""
+        self.rollout_percent.labels(model, environment).set(state.percent)
+        for phase in Phase:
+            self.rollout_phase.labels(model, environment, str(phase)).set(phase is state.phase)
+
+    def forget_rollout(self, model: str, environment: str) -> None:
+        """Take note of a rollout that was told of, and is declared no more."""
+        self.rollout_percent.remove(model, environment)
+        for phase in Phase:
+            self.rollout_phase.remove(model, environment, str(phase))
 
     def render(self) -> bytes:
         """Return everything in the text format that Prometheus reads."""

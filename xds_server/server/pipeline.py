@@ -4,65 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Final, Protocol
+from typing import Final
 
 import certifi
 import structlog
 
-from xds_server.archive import Archive, Fault, Recalled, Stamps
+from xds_server.archive import Archive, Fault, Recalled
 from xds_server.collection import uncollected
 from xds_server.compiler import Compiler
-from xds_server.graph import NOTHING, Builder, Built
+from xds_server.graph import NOTHING, Builder, Built, Graph
 from xds_server.policy import LoadCache, Loaded, load
 from xds_server.server.control_plane import ControlPlane
 from xds_server.server.guard import Guard
 from xds_server.server.keeper import PAUSE, Keeper
+from xds_server.server.movement import Movement
 from xds_server.server.outlook import Sights
 from xds_server.server.publisher import NOTHING_PREPARED
 from xds_server.server.recollection import recollect
 from xds_server.server.report import Reporter
-from xds_server.shards import Shards
+from xds_server.server.update import Source, Update
 from xds_server.snapshot import Catalogue
-from xds_server.sources import SourceText
 
 log = structlog.get_logger("fairlead.pipeline")
 
 AWAY_SECONDS: Final = 1.0
 """Between two looks for policies that cannot be watched, most likely because they are not there."""
-
-
-class Source(Protocol):
-    """Where policies come from."""
-
-    def read(self) -> SourceText:
-        """The policies as they are now. Raises ``OSError`` if they can't be read at all."""
-
-    def changes(self) -> AsyncIterator[None]:
-        """Yields whenever they may have changed. Raises ``OSError`` if they can't be watched."""
-
-    def recall(self, files: Shards[str], stamps: Mapping[str, bytes]) -> None:
-        """Know files as a process before this one read them, each by what ``stamps`` told of it."""
-
-    def stamps(self) -> Stamps:
-        """The files as last read, and by what each can be known to be still the same."""
-
-
-@dataclass(frozen=True, slots=True)
-class Update:
-    """What one run of the pipeline made, and how long it took in seconds."""
-
-    catalogue: Catalogue
-    built: Built
-    load_seconds: float
-    compile_seconds: float
-    before: Catalogue | None = None
-    """What the process before this one served last, in the first update: clients may still hold it."""
-    text: SourceText | None = None
-    """What it was made of, unless that was on disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +48,7 @@ class Pipeline:
     """Turns a source's policies into catalogues, and keeps from one run to the next what did not change.
 
     With an `archive`, the last good state outlives the process; written to disk `pause` seconds after a change. The
-    `guard` has a say in what may vanish at once.
+    `guard` has a say in what may vanish at once. What `movement` moves is laid over the graph that is compiled.
     """
 
     def __init__(
@@ -87,6 +57,7 @@ class Pipeline:
         *,
         archive: Archive | None = None,
         guard: Guard | None = None,
+        movement: Movement | None = None,
         pause: float = PAUSE,
     ) -> None:
         self._source = source
@@ -95,6 +66,7 @@ class Pipeline:
         self._compiler = Compiler(certifi.contents())
         self._archive = archive
         self._guard = guard or Guard()
+        self._movement = movement
         self._pause = pause
         self._recalled: Recalled | None = None
         self._served: Built | None = None
@@ -120,7 +92,7 @@ class Pipeline:
             if hold is not NOTHING:
                 self._rewind()
                 built = self._builder.build(loaded, hold)
-            catalogue = self._compiler.compile(built.graph)
+            catalogue = self._compile(built.graph)
             self._compiled = True
         except BaseException:
             self._rewind()
@@ -133,7 +105,7 @@ class Pipeline:
         if self._compiled or self._served is None:
             return None
         try:
-            return self._compiler.compile(self._served.graph)
+            return self._compile(self._served.graph)
         except Exception:  # what is not served need not compile
             log.exception("what was last good, on disk, cannot be compiled")
             return None
@@ -144,7 +116,17 @@ class Pipeline:
         self._resume(None)
         if self._served is None or not self._served.servable:
             return None
-        return Update(self._compiler.compile(self._served.graph), self._served, 0.0, perf_counter() - started)
+        return Update(self._compile(self._served.graph), self._served, 0.0, perf_counter() - started)
+
+    def move(self) -> Update | None:
+        """Compile once more what is served, as traffic moves now; None if nothing is served."""
+        started = perf_counter()
+        if self._served is None or not self._served.servable:
+            return None
+        return Update(self._compile(self._served.graph), self._served, 0.0, perf_counter() - started)
+
+    def _compile(self, graph: Graph) -> Catalogue:
+        return self._compiler.compile(graph if self._movement is None else self._movement.lay(graph))
 
     def _rewind(self) -> None:
         if self._served is not None:
@@ -196,6 +178,9 @@ class Pipeline:
             tasks.add(task)
             task.add_done_callback(tasks.discard)
 
+        if self._movement is not None:
+            moving = self._movement.run(lambda: self._follow_movement(outlet))
+            tasks.add(asyncio.create_task(moving, name="movement"))
         self._guard.on_release = step_again
         changes = self._changes()
         try:
@@ -206,8 +191,9 @@ class Pipeline:
             await changes.aclose()
             for task in tasks:
                 task.cancel()
-            if outlet.keeper is not None:
+            if tasks:
                 await asyncio.wait(tasks)
+            if outlet.keeper is not None:
                 await outlet.keeper.write()
 
     async def _changes(self) -> AsyncGenerator[None, None]:
@@ -255,6 +241,8 @@ class Pipeline:
             log.error("there is no gateway to serve yet; mend the policies and save them")
             return False
         await self._publish(update, prepared, outlet)
+        if self._movement is not None:
+            self._movement.follow(update.built.graph)
         return True
 
     def _refresh_for(self, outlet: _Outlet) -> tuple[Update, Sights]:
@@ -264,6 +252,22 @@ class Pipeline:
         if update.before is not None:
             return update, NOTHING_PREPARED
         return update, outlet.plane.publisher.prepare(update.catalogue)
+
+    async def _follow_movement(self, outlet: _Outlet) -> None:
+        async with self._stepping, self._undisturbed():
+            try:
+                found = await asyncio.to_thread(self._move_for, outlet)
+            except Exception:
+                log.exception("what moves cannot be compiled; what is served stays")
+                return
+            if found is not None:
+                await self._publish(*found, outlet)
+                if self._movement is not None:
+                    self._movement.follow(found[0].built.graph)
+
+    def _move_for(self, outlet: _Outlet) -> tuple[Update, Sights] | None:
+        update = self.move()
+        return None if update is None else (update, outlet.plane.publisher.prepare(update.catalogue))
 
     async def _fall_back(self) -> Update | None:
         try:

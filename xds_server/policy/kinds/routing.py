@@ -8,6 +8,7 @@ from pydantic import Field
 
 from xds_server.policy.kinds.base import Part, part
 from xds_server.policy.kinds.names import Name, Weight
+from xds_server.policy.kinds.overflow import Overflow
 
 _NO_WEIGHTS: dict[str, int] = {}
 
@@ -41,4 +42,9 @@ class Routing(Part):
         default=None,
         description="The one location to use. Required with mode `pinned`.",
         examples=["eu-west-3"],
+    )
+    overflow: Overflow | None = Field(
+        default=None,
+        description="When a share of the requests goes to the next place, because the first has too much to do. Only "
+        "with mode `nearest`. Without it, requests go elsewhere only when the first place cannot serve.",
     )

@@ -21,6 +21,8 @@ from xds_server.policy.kinds.names import (
     WorkloadName,
 )
 from xds_server.policy.kinds.policy import ResourceType
+from xds_server.policy.kinds.registration import Registration
+from xds_server.policy.kinds.rollout import Rollout
 from xds_server.policy.kinds.routing import Routing
 from xds_server.policy.kinds.upstream import Retries, UpstreamLimits, UpstreamTimeouts
 
@@ -99,9 +101,14 @@ class Revision(Part):
         default=None,
         description="How its backends are checked. Without it, they are not, and count as healthy.",
     )
+    registration: Registration | None = Field(
+        default=None,
+        description="Whether backends may say themselves where they are. Without it, only those that are declared "
+        "serve.",
+    )
     backends: tuple[Backend, ...] = Field(
-        min_length=1,
-        description="The servers that run it.",
+        default=(),
+        description="The servers that run it: at least one, unless they register themselves.",
         examples=[[{"location": "eu-west-3", "address": "10.0.0.1:8000"}]],
     )
 
@@ -133,6 +140,11 @@ class Deployment(Part):
     )
     limits: UpstreamLimits | None = Field(
         default=None, description="What one Envoy sends to a revision at a time. Without it, no limit is met."
+    )
+    rollout: Rollout | None = Field(
+        default=None,
+        description="How traffic moves from one revision to another by itself. As long as it is declared, it decides "
+        "the weights of the revisions.",
     )
     revisions: tuple[Revision, ...] = Field(
         min_length=1,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from xds_server.policy.reading.fault import Fault, Path
+from xds_server.policy.rules.overflow import overflow_rules
 from xds_server.policy.rules.value import entries, mapping, repeated, text, whole
 from xds_server.policy.suggestion import closest
 
@@ -13,7 +14,7 @@ MOST_WEIGHT = 2**32 - 1
 """What the weights of places may add up to. Source: `LocalityLbEndpoints.load_balancing_weight`,
 https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/endpoint/v3/endpoint_components.proto
 """
-_MODE_OF = {"order": "nearest", "weights": "weighted", "location": "pinned"}
+_MODE_OF = {"order": "nearest", "weights": "weighted", "location": "pinned", "overflow": "nearest"}
 _REQUIRED = {"weighted": "weights", "pinned": "location"}
 
 
@@ -25,6 +26,8 @@ def routing_rules(way: Path, deployment: dict[str, Any]) -> Iterator[Fault]:
     here: Path = (*way, "routing")
     yield from _keys_of_the_mode(here, routing)
     yield from _weights(here, routing)
+    if "overflow" in routing:
+        yield from overflow_rules(way, deployment)
     order = routing.get("order")
     claims = enumerate(order) if isinstance(order, tuple) else ()
     yield from repeated(
@@ -69,6 +72,8 @@ def _weights(here: Path, routing: dict[str, Any]) -> Iterator[Fault]:
 def _places_without_backends(
     here: Path, routing: dict[str, Any], deployment: dict[str, Any]
 ) -> Iterator[Fault]:
+    if any("registration" in revision for _, revision in entries(deployment, "revisions")):
+        return
     there = {
         location
         for _, revision in entries(deployment, "revisions")

@@ -8,6 +8,8 @@ from typing import Any
 from xds_server.policy.kinds.address import AddressError, parse_address
 from xds_server.policy.reading.fault import Fault, Path
 from xds_server.policy.rules.health import health_rules
+from xds_server.policy.rules.registration import registration_rules
+from xds_server.policy.rules.rollout import rollout_rules
 from xds_server.policy.rules.routing import routing_rules
 from xds_server.policy.rules.upstream import upstream_rules
 from xds_server.policy.rules.value import entries, mapping, repeated, text, whole
@@ -34,6 +36,7 @@ def workload_rules(spec: dict[str, Any]) -> Iterator[Fault]:
         yield from _revisions(way, deployment)
         yield from routing_rules(way, deployment)
         yield from upstream_rules(way, deployment)
+        yield from rollout_rules(way, deployment)
 
 
 def _revisions(way: Path, deployment: dict[str, Any]) -> Iterator[Fault]:
@@ -41,11 +44,13 @@ def _revisions(way: Path, deployment: dict[str, Any]) -> Iterator[Fault]:
     if len(revisions) > 1:
         claims = (((*way, "revisions", index, "name"), text(each, "name")) for index, each in revisions)
         yield from repeated(claims, lambda name: f"there is a revision `{name}` already")
-    yield from _shares(way, "revisions", revisions, deployment.get("revisions"))
+    if "rollout" not in deployment:
+        yield from _shares(way, "revisions", revisions, deployment.get("revisions"))
     for index, revision in revisions:
         here: Path = (*way, "revisions", index)
         if "healthCheck" in revision:
             yield from health_rules(here, mapping(revision, "healthCheck"))
+        yield from registration_rules(here, revision)
         yield from _backends(here, revision)
 
 

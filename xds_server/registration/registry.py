@@ -1,0 +1,130 @@
+"""The registry: leases by what they are of, each with the time at which it ends unless it is renewed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final, NamedTuple
+
+MOST: Final = 1000
+"""Backends that may be registered for one revision: each is an endpoint in every Envoy."""
+
+
+class FormError(Exception):
+    """Data that is no lease: what is wrong with it."""
+
+
+class FullError(Exception):
+    """As many backends are registered for the revision as may be."""
+
+
+class Slot(NamedTuple):
+    """What backends are registered for: the path of an endpoint, an environment and a revision."""
+
+    path: str
+    environment: str
+    revision: str
+
+    def __str__(self) -> str:
+        return "/".join(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A backend as it registered: ``authority`` is its IP address and port, ``ttl`` in seconds."""
+
+    location: str
+    authority: str
+    flavor: str | None
+    weight: int
+    ttl: float
+
+    @property
+    def name(self) -> tuple[str, str]:
+        """What makes it this backend and no other, in its slot."""
+        return self.location, self.authority
+
+
+class Registry:
+    """All leases of one process. Times are in seconds, on any clock that never goes back."""
+
+    def __init__(self) -> None:
+        self._leases: dict[Slot, dict[tuple[str, str], tuple[Lease, float]]] = {}
+
+    def put(self, slot: Slot, lease: Lease, now: float) -> bool:
+        """Register a backend, or renew its lease; returns whether that makes a difference to others.
+
+        Raises ``FullError``.
+        """
+        held = self._leases.setdefault(slot, {})
+        known = held.get(lease.name)
+        if known is None and len(held) >= MOST:
+            raise FullError(f"{MOST} backends are registered for {slot}")
+        held[lease.name] = lease, now + lease.ttl
+        return known is None or known[0] != lease
+
+    def remove(self, slot: Slot, location: str, authority: str) -> bool:
+        """Forget a backend; returns whether it was there."""
+        held = self._leases.get(slot, {})
+        found = held.pop((location, authority), None) is not None
+        if found and not held:
+            del self._leases[slot]
+        return found
+
+    def expire(self, now: float) -> list[tuple[Slot, Lease]]:
+        """Forget those whose time is over, and return them."""
+        over = [
+            (slot, lease) for slot, held in self._leases.items() for lease, end in held.values() if end <= now
+        ]
+        for slot, lease in over:
+            self.remove(slot, *lease.name)
+        return over
+
+    def keep(self, slots: frozenset[Slot]) -> list[Slot]:
+        """Forget what is registered for anything else, and return for what."""
+        gone = [slot for slot in self._leases if slot not in slots]
+        for slot in gone:
+            del self._leases[slot]
+        return gone
+
+    def list(self) -> Mapping[Slot, tuple[Lease, ...]]:
+        """What is registered, in an order that depends on nothing else."""
+        return {
+            slot: tuple(lease for _, (lease, _) in sorted(held.items()))
+            for slot, held in sorted(self._leases.items())
+        }
+
+    def remaining(self, slot: Slot, lease: Lease, now: float) -> float:
+        """How many seconds a lease has left."""
+        return self._leases[slot][lease.name][1] - now
+
+    def write(self) -> dict[str, Any]:
+        """What is registered as JSON values. When leases end is left out: it means nothing to another process."""
+        return {str(slot): [asdict(each) for each in leases] for slot, leases in self.list().items()}
+
+    def read(self, data: Mapping[str, Any], now: float) -> None:
+        """Take over what was written, each lease with its whole time: those who renew it must find somebody to tell.
+
+        Raises ``FormError`` for what is no lease, and has taken over the others.
+        """
+        faults = []
+        for name, leases in data.items():
+            path, environment, revision = [*name.rsplit("/", 2), "", ""][:3]
+            try:
+                for each in leases:
+                    self.put(Slot(path, environment, revision), _read(each), now)
+            except (TypeError, KeyError, ValueError, FullError) as error:
+                faults.append(f"{name}: {type(error).__name__}: {error}")
+        if faults:
+            raise FormError("; ".join(faults))
+
+
+def _read(data: Mapping[str, Any]) -> Lease:
+    flavor = data["flavor"]
+    return Lease(
+        location=str(data["location"]),
+        authority=str(data["authority"]),
+        flavor=None if flavor is None else str(flavor),
+        weight=int(data["weight"]),
+        ttl=float(data["ttl"]),
+    )

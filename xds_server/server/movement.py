@@ -1,0 +1,117 @@
+"""Movement: what moves traffic at run time, between the graph that policies make and the one that is compiled."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from xds_server.archive import Journal
+from xds_server.graph import Facts, Graph, Live, Overlay
+from xds_server.protocol import Node
+from xds_server.server.control_plane import ControlPlane
+from xds_server.server.load_reports import Load, Place
+from xds_server.server.overflows import Overflows
+from xds_server.server.registrations import Registrations
+from xds_server.server.rollout_pages import rollout_routes
+from xds_server.server.rollouts import Rollouts
+
+_GRACE_SECONDS: Final = 2.0
+
+
+def no_journal(_: str) -> Journal | None:
+    """Keep nothing: what moves begins anew with each process."""
+    return None
+
+
+class Movement:
+    """Everything that moves, for one control plane, before that is started. ``journal`` gives the file of a name.
+
+    ``roots`` are public CAs in PEM.
+    """
+
+    def __init__(
+        self, plane: ControlPlane, roots: str, journal: Callable[[str], Journal | None] = no_journal
+    ) -> None:
+        self.rollouts = Rollouts(plane.metrics, plane.readiness, roots, journal("rollouts"))
+        self.rollouts.on_move = self._stir
+        self.overflows = Overflows(plane.metrics, journal("overflows"))
+        self.overflows.on_move = self._stir
+        self.registrations = Registrations(plane.metrics, plane.readiness, journal("registrations"))
+        self.registrations.on_move = self._stir
+        plane.loads.on_report = self._count
+        plane.loads.on_leave = self.overflows.leave
+        plane.add_pages(rollout_routes(self.rollouts))
+        plane.add_pages(
+            [Route("/overflows", self._show_overflows), Route("/registrations", self._show_registrations)]
+        )
+        self._readiness = plane.readiness
+        self._registered = Overlay()
+        self._overlay = Overlay()
+        self._whole: Graph | None = None
+        self._stirred = asyncio.Event()
+
+    def lay(self, graph: Graph) -> Graph:
+        """The graph as traffic moves now. From any thread, one at a time."""
+        registered = {path: Facts(registered=each) for path, each in self.registrations.registered.items()}
+        # Rollouts and overflows are about all backends, those that registered included.
+        self._whole = self._registered.lay(graph, registered)
+        return self._overlay.lay(self._whole, self._live())
+
+    def _live(self) -> Live:
+        rollouts, spilling = self.rollouts.moved, self.overflows.spilling
+        return {
+            path: Facts(rollouts=rollouts.get(path, ()), spills=spilling.get(path, ()))
+            for path in rollouts.keys() | spilling.keys()
+        }
+
+    def follow(self, graph: Graph) -> None:
+        """Take note of the graph that policies make, once it is served."""
+        self.registrations.follow(graph)
+        whole = self._whole or graph
+        self.rollouts.follow(whole)
+        self.overflows.follow(whole)
+
+    def _count(self, node: Node, report: Sequence[tuple[Place, Load]], seconds: float) -> None:
+        self.rollouts.tallies.count(report, seconds)
+        self.overflows.take(node, report, seconds)
+
+    async def _show_registrations(self, _: Request) -> Response:
+        return JSONResponse({"registrations": self.registrations.describe()})
+
+    async def _show_overflows(self, _: Request) -> Response:
+        return JSONResponse({"overflows": self.overflows.describe()})
+
+    def _stir(self) -> None:
+        self._stirred.set()
+
+    async def _keep(self) -> None:
+        await self.registrations.keep()
+        try:
+            await self.overflows.keep()
+        except OSError as error:
+            words = f"what spills cannot be written: {error.strerror or error}; a restart would begin anew"
+            self._readiness.note("overflows", words)
+        else:
+            self._readiness.note("overflows", None)
+
+    async def run(self, publish: Callable[[], Awaitable[None]]) -> None:
+        """Move what moves, and have it published, until cancelled. No failure ends it."""
+        tasks = {
+            asyncio.create_task(self.rollouts.run(), name="rollouts"),
+            asyncio.create_task(self.registrations.run(), name="registrations"),
+        }
+        try:
+            while True:
+                await self._stirred.wait()
+                self._stirred.clear()
+                await self._keep()
+                await publish()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=_GRACE_SECONDS)

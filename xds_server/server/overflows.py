@@ -1,0 +1,195 @@
+"""Overflows: whose home has too much to do, from what the Envoys of each region report to be in progress."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any, Final, NamedTuple
+
+import structlog
+
+from xds_server.archive import Journal, JournalError
+from xds_server.graph import Deployment, Endpoint, Graph, order_backends
+from xds_server.graph import Place as Origin
+from xds_server.protocol import Node
+from xds_server.rollout import AT_HOME, Overflow, Pressure, Spill, decide
+from xds_server.server.load_reports import Load, Place
+from xds_server.server.metrics import Metrics
+from xds_server.shards import EMPTY, Shards
+
+log = structlog.get_logger("fairlead.overflows")
+
+_LEAST_SECONDS: Final = 0.2
+"""What is taken for an interval where a report does not tell."""
+
+Key = tuple[str, str, str]
+"""The path of an endpoint, the environment, and the region of the Envoys."""
+
+
+class _Watched(NamedTuple):
+    path: str
+    deployment: Deployment
+    overflow: Overflow
+    clusters: tuple[str, ...]
+    """Of its revisions, in their order."""
+
+
+@dataclass(slots=True)
+class _Reporter:
+    region: str
+    busy: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Requests in progress by cluster and place, in the last report; what is not in it is 0."""
+
+
+class Overflows:
+    """All deployments that declare an overflow. ``on_move`` is called when places are to be given other shares.
+
+    A report is looked at when it comes; it costs what it tells of deployments with an overflow.
+    """
+
+    def __init__(
+        self, metrics: Metrics, journal: Journal | None = None, now: Callable[[], float] = monotonic
+    ) -> None:
+        self.on_move: Callable[[], None] = lambda: None
+        self.spilling: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]] = {}
+        """By path, the environments with the regions that spill. Replaced, never changed: another thread reads it."""
+        self._metrics = metrics
+        self._journal = journal
+        self._now = now
+        self._origins: Mapping[str, Origin] = {}
+        self._endpoints: Shards[Endpoint] = EMPTY
+        self._watched: dict[tuple[str, str], _Watched] = {}
+        """By path and environment."""
+        self._owners: dict[str, tuple[str, str]] = {}
+        """By cluster, whose it is of those watched."""
+        self._reporters: dict[str, _Reporter] = {}
+        self._spills: dict[Key, Spill] = {}
+        self._writing = asyncio.Lock()
+        self._recall()
+
+    def _recall(self) -> None:
+        try:
+            entries = self._journal.read() if self._journal is not None else {}
+        except JournalError as error:
+            log.warning("what is kept of overflows cannot be used; they begin anew", reason=str(error))
+            return
+        for name, regions in entries.items():
+            path, _, environment = name.rpartition("/")
+            for region in regions if isinstance(regions, list) else ():
+                self._spills[path, environment, str(region)] = Spill(True)
+        self._publish()
+
+    def follow(self, graph: Graph) -> None:
+        """Take note of the graph that is served from now on."""
+        changed, gone = graph.endpoints.since(self._endpoints)
+        self._endpoints, self._origins = graph.endpoints, graph.regions
+        for owner in [each for each in self._watched if each[0] in changed | gone]:
+            self._owners = {name: each for name, each in self._owners.items() if each != owner}
+            del self._watched[owner]
+        for path in changed:
+            for each in _find(graph.endpoints[path]):
+                owner = (path, each.deployment.environment)
+                self._watched[owner] = each
+                self._owners |= dict.fromkeys(each.clusters, owner)
+        for key in [key for key in self._spills if key[:2] not in self._watched]:
+            del self._spills[key]
+        self._publish()
+
+    def take(self, node: Node, report: Sequence[tuple[Place, Load]], seconds: float) -> None:
+        """Take a report of a node, over its last so many seconds."""
+        reporter = self._reporters.setdefault(node.id, _Reporter(node.region))
+        before, reporter.region = reporter.busy, node.region
+        busy: dict[str, dict[str, int]] = defaultdict(dict)
+        for place, load in report:
+            if load.in_progress and place.cluster in self._owners:
+                busy[place.cluster][place.zone] = load.in_progress
+        reporter.busy = busy
+        touched = {self._owners[name] for name in (*before, *busy) if name in self._owners}
+        # Of who has nothing to do there is no row: where a region spills, every report is news.
+        touched |= {key[:2] for key in self._spills if key[2] == node.region}
+        for owner in touched & self._watched.keys():
+            self._look(self._watched[owner], node.region, max(seconds, _LEAST_SECONDS))
+
+    def leave(self, node: Node) -> None:
+        """Forget what a node reported: it reports no more."""
+        self._reporters.pop(node.id, None)
+
+    def _look(self, watched: _Watched, region: str, interval: float) -> None:
+        key = (watched.path, watched.deployment.environment, region)
+        last = self._spills.get(key, AT_HOME)
+        pressure = self._measure(watched, region)
+        state = decide(watched.overflow, last, pressure, self._now(), interval)
+        if state == AT_HOME:
+            self._spills.pop(key, None)
+        else:
+            self._spills[key] = state
+        if state.spilling != last.spilling:
+            log.info(
+                "overflow" if state.spilling else "overflow is over",
+                model=key[0],
+                environment=key[1],
+                region=region,
+                home=pressure.home,
+                beyond=pressure.beyond,
+                share=watched.overflow.share,
+            )
+            self._publish()
+
+    def _measure(self, watched: _Watched, region: str) -> Pressure:
+        """What the Envoys of a region have in progress in the first place and in the next, over all revisions."""
+        origin = self._origins.get(region)
+        home = beyond = 0
+        here = [each for each in self._reporters.values() if each.region == region]
+        for revision, cluster in zip(watched.deployment.revisions, watched.clusters, strict=True):
+            order = [tier.place.name for tier in order_backends(revision, origin) if not tier.standby]
+            for busy in filter(None, (each.busy.get(cluster) for each in here)):
+                home += sum(busy.get(place, 0) for place in order[:1])
+                beyond += sum(busy.get(place, 0) for place in order[1:2])
+        return Pressure(home, beyond)
+
+    def _publish(self) -> None:
+        regions: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for path, environment, region in sorted(self._spills):
+            regions[path, environment].append(region)
+        told: dict[str, list[tuple[str, tuple[str, ...]]]] = defaultdict(list)
+        for (path, environment), each in regions.items():
+            told[path].append((environment, tuple(each)))
+        spilling = {path: tuple(each) for path, each in told.items()}
+        if spilling != self.spilling:
+            self.spilling = spilling
+            self._metrics.spilling.set(len(self._spills))
+            self.on_move()
+
+    async def keep(self) -> None:
+        """Write down what spills, for the next process. Raises ``OSError``."""
+        if self._journal is None:
+            return
+        async with self._writing:
+            entries = {
+                f"{path}/{environment}": list(regions)
+                for path, each in self.spilling.items()
+                for environment, regions in each
+            }
+            await asyncio.to_thread(self._journal.write, entries)
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Describe what spills now."""
+        return [
+            {"path": path, "environment": environment, "regions": list(regions)}
+            for path, each in sorted(self.spilling.items())
+            for environment, regions in each
+        ]
+
+
+def _find(endpoint: Endpoint) -> Iterator[_Watched]:
+    if endpoint.unbuilt is not None:  # nothing is put off of what moves
+        return
+    for each in endpoint.deployments:
+        # All revisions of a deployment have its routing.
+        overflow = each.revisions[0].routing.overflow
+        if overflow is not None:
+            clusters = tuple(f"{endpoint.path}/{each.environment}/{name.name}" for name in each.revisions)
+            yield _Watched(endpoint.path, each, overflow, clusters)

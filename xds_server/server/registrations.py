@@ -1,0 +1,194 @@
+"""Registrations: who registered, checked against what policies allow, kept, and forgotten when not heard of."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from time import monotonic
+from typing import Any, Final
+
+import structlog
+
+from xds_server.archive import Journal, JournalError
+from xds_server.graph import Deployment, Endpoint, Graph, Registered, Removal, Revision, build_registered
+from xds_server.registration import FormError, Lease, Registry, Slot
+from xds_server.server.metrics import Metrics
+from xds_server.server.readiness import Readiness
+from xds_server.shards import EMPTY, Shards
+
+log = structlog.get_logger("fairlead.registrations")
+
+EVERY: Final = 0.25
+"""Seconds between two looks for leases that are over."""
+
+
+class UnknownSlotError(Exception):
+    """There is no such revision, or backends cannot register for it: why."""
+
+
+class MisplacedError(Exception):
+    """The place, or its hardware there, does not exist: why."""
+
+
+class ForbiddenError(Exception):
+    """Policy does not allow the backend to be where it is; ``removals`` say which and why."""
+
+    def __init__(self, removals: tuple[Removal, ...]) -> None:
+        super().__init__("; ".join(map(str, removals)))
+        self.removals = removals
+
+
+class Registrations:
+    """All that is registered. ``on_move`` is called when it is different. ``now`` is a clock in seconds.
+
+    Without a ``journal``, whoever is there registers anew with each process. What was kept has its whole time again: a
+    restart takes nobody out who is still there.
+    """
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        readiness: Readiness,
+        journal: Journal | None = None,
+        now: Callable[[], float] = monotonic,
+    ) -> None:
+        self.on_move: Callable[[], None] = lambda: None
+        self.registered: Mapping[str, tuple[tuple[str, str, tuple[Registered, ...]], ...]] = {}
+        """By path, by environment and revision. Replaced, never changed: another thread reads it."""
+        self._metrics = metrics
+        self._readiness = readiness
+        self._journal = journal
+        self._now = now
+        self._registry = Registry()
+        self._graph = Graph()
+        self._endpoints: Shards[Endpoint] = EMPTY
+        self._recall()
+
+    def _recall(self) -> None:
+        try:
+            entries = self._journal.read() if self._journal is not None else {}
+            self._registry.read(entries, self._now())
+        except (JournalError, FormError) as error:
+            log.warning("what is kept of registrations cannot all be used", reason=str(error))
+        self._publish()
+
+    def follow(self, graph: Graph) -> None:
+        """Take note of the graph that policies make. What is registered for a revision that is gone is forgotten."""
+        changed, gone = graph.endpoints.since(self._endpoints)
+        self._graph, self._endpoints = graph, graph.endpoints
+        slots = frozenset(slot for slot in self._registry.list() if self._find(slot) is not None)
+        if changed or gone:
+            for slot in self._registry.keep(slots):
+                log.info("nothing can register for it any more", revision=str(slot))
+            self._publish()
+
+    @property
+    def ready(self) -> bool:
+        """Whether it is known by now what policies declare."""
+        return bool(self._graph.edges)
+
+    def _find(self, slot: Slot) -> tuple[Deployment, Revision, float] | None:
+        endpoint = self._graph.endpoints.get(slot.path)
+        deployment = endpoint.deployment(slot.environment) if endpoint is not None else None
+        if deployment is None:
+            return None
+        named = next((each for each in deployment.revisions if each.name == slot.revision), None)
+        if named is None or named.registration is None:
+            return None
+        return deployment, named, named.registration
+
+    def register(self, slot: Slot, asked: Registered, ttl: float | None) -> Lease:
+        """Register a backend, or renew its lease. Returns what it has now.
+
+        Raises ``UnknownSlotError``, ``MisplacedError``, ``ForbiddenError``, and ``FullError``.
+        """
+        found = self._find(slot)
+        if found is None:
+            raise UnknownSlotError(f"{slot} is no revision with `registration`")
+        deployment, _, longest = found
+        backend = build_registered(asked, self._graph.places)
+        if backend is None:
+            hardware = f" with the flavor {asked.flavor}" if asked.flavor is not None else ""
+            raise MisplacedError(f"there is no location {asked.location}{hardware}")
+        removals = deployment.placement.find_removals(backend.place, backend.flavor)
+        if removals:
+            raise ForbiddenError(removals)
+        seconds = longest if ttl is None else min(ttl, longest)
+        authority = backend.address.authority
+        lease = Lease(asked.location, authority, asked.flavor, asked.weight, seconds)
+        if self._registry.put(slot, lease, self._now()):
+            log.info("registered", revision=str(slot), address=authority, location=asked.location)
+            self._publish()
+        return lease
+
+    def remove(self, slot: Slot, location: str, authority: str) -> bool:
+        """Forget a backend that says goodbye; returns whether it was registered."""
+        removed = self._registry.remove(slot, location, authority)
+        if removed:
+            log.info("registered no more", revision=str(slot), address=authority, location=location)
+            self._publish()
+        return removed
+
+    async def run(self) -> None:
+        """Forget who is not heard of any more, until cancelled."""
+        while True:
+            self.expire()
+            await asyncio.sleep(EVERY)
+
+    def expire(self) -> None:
+        """Forget those whose time is over."""
+        over = self._registry.expire(self._now())
+        for slot, lease in over:
+            log.warning(
+                "registered backend is not heard of any more",
+                revision=str(slot),
+                address=lease.authority,
+                location=lease.location,
+                ttl=lease.ttl,
+            )
+        if over:
+            self._publish()
+
+    def _publish(self) -> None:
+        told: dict[str, list[tuple[str, str, tuple[Registered, ...]]]] = defaultdict(list)
+        leases = self._registry.list()
+        for slot, each in leases.items():
+            those = tuple(Registered(one.location, one.flavor, one.authority, one.weight) for one in each)
+            told[slot.path].append((slot.environment, slot.revision, those))
+        registered = {path: tuple(each) for path, each in told.items()}
+        self._metrics.registered.set(sum(map(len, leases.values())))
+        if registered != self.registered:
+            self.registered = registered
+            self.on_move()
+
+    async def keep(self) -> None:
+        """Write down what is registered, for the next process."""
+        if self._journal is None:
+            return
+        try:
+            await asyncio.to_thread(self._journal.write, self._registry.write())
+        except OSError as error:
+            words = f"what is registered cannot be written: {error.strerror or error}"
+            self._readiness.note("registrations", f"{words}; a restart would have to hear of all anew")
+        else:
+            self._readiness.note("registrations", None)
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Describe all that is registered, with the seconds that each lease has left."""
+        now = self._now()
+        return [
+            {
+                "path": slot.path,
+                "environment": slot.environment,
+                "revision": slot.revision,
+                "location": lease.location,
+                "flavor": lease.flavor,
+                "address": lease.authority,
+                "weight": lease.weight,
+                "ttl": lease.ttl,
+                "left": round(self._registry.remaining(slot, lease, now), 1),
+            }
+            for slot, leases in self._registry.list().items()
+            for lease in leases
+        ]

@@ -1,0 +1,89 @@
+"""A witness: what is found out for one rollout beside the load reports, by asking Prometheus and the backends."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import Final
+
+from xds_server.graph import Revision
+from xds_server.rollout import Gates, Observation, Plan, Query
+from xds_server.server.probe import probe
+from xds_server.server.prometheus import NoDataError, Prometheus
+
+_LONGEST: Final = 5.0
+_SHORTEST: Final = 0.2
+_NOTHING: Final = Observation()
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One rollout of one deployment: whose it is, its plan, and the new revision with its backends."""
+
+    path: str
+    environment: str
+    plan: Plan
+    new: Revision
+
+    def name_cluster(self, revision: str) -> str:
+        """The cluster of a revision of the deployment."""
+        return f"{self.path}/{self.environment}/{revision}"
+
+    def name(self, revision: str) -> dict[str, str]:
+        """What stands for a revision in a query."""
+        workspace, _, model = self.path.split("/")
+        return {
+            "cluster": self.name_cluster(revision),
+            "workspace": workspace,
+            "model": model,
+            "environment": self.environment,
+            "revision": revision,
+        }
+
+
+class Witness:
+    """Asks again and again, a few times in a step, and says what it found last. ``roots`` are public CAs in PEM."""
+
+    def __init__(self, subject: Subject, prometheus: Prometheus, roots: str) -> None:
+        self.subject = subject
+        self.seen = _NOTHING
+        self._prometheus = prometheus
+        self._roots = roots
+        self._pause = min(_LONGEST, max(_SHORTEST, subject.plan.steps[0].seconds / 4))
+
+    @staticmethod
+    def is_needed(gates: Gates) -> bool:
+        """Whether there is anything to ask."""
+        by_query = gates.error_rate is not None and gates.error_rate.query is not None
+        return gates.health or gates.latency is not None or by_query
+
+    async def run(self) -> None:
+        """Ask until cancelled. What is not answered any more is no data at once."""
+        while True:
+            self.seen = await self._look()
+            await asyncio.sleep(self._pause)
+
+    async def _look(self) -> Observation:
+        plan = self.subject.plan
+        errors = plan.gates.error_rate.query if plan.gates.error_rate is not None else None
+        latency = plan.gates.latency.query if plan.gates.latency is not None else None
+        asked = ((errors, plan.old), (errors, plan.new), (latency, plan.old), (latency, plan.new))
+        answers = await asyncio.gather(*(self._ask(query, name) for query, name in asked))
+        values = [each if isinstance(each, float) else None for each in answers]
+        # Of a revision without requests there may well be no series: the old one's silence is no fault at the end.
+        why = next((each for each in (answers[1], answers[3]) if isinstance(each, str)), "")
+        seen = Observation(
+            old_rate=values[0], new_rate=values[1], old_latency=values[2], new_latency=values[3], why=why
+        )
+        if not plan.gates.health:
+            return seen
+        unhealthy = await probe(self.subject.new, self._roots)
+        return replace(seen, healthy=unhealthy is None, why=unhealthy or why)
+
+    async def _ask(self, query: Query | None, revision: str) -> float | str | None:
+        if query is None:
+            return None
+        try:
+            return await self._prometheus.ask(query, self.subject.name(revision))
+        except NoDataError as error:
+            return str(error)
