@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Final
 
 import certifi
 import structlog
@@ -26,13 +25,10 @@ from xds_server.server.outlook import Sights
 from xds_server.server.publisher import NOTHING_PREPARED
 from xds_server.server.recollection import recollect
 from xds_server.server.report import Reporter
-from xds_server.server.update import Source, Update
+from xds_server.server.update import Source, Update, watch
 from xds_server.snapshot import Catalogue
 
 log = structlog.get_logger("fairlead.pipeline")
-
-AWAY_SECONDS: Final = 1.0
-"""Between two looks for policies that cannot be watched, most likely because they are not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +178,7 @@ class Pipeline:
             moving = self._movement.run(lambda: self._follow_movement(outlet))
             tasks.add(asyncio.create_task(moving, name="movement"))
         self._guard.on_release = step_again
-        changes = self._changes()
+        changes = watch(self._source)
         try:
             await self._step(outlet)
             async for _ in changes:
@@ -195,22 +191,6 @@ class Pipeline:
                 await asyncio.wait(tasks)
             if outlet.keeper is not None:
                 await outlet.keeper.write()
-
-    async def _changes(self) -> AsyncGenerator[None, None]:
-        """The source's changes; while there is nothing to watch, a look now and then."""
-        while True:
-            changes = self._source.changes()
-            try:
-                async for _ in changes:
-                    yield
-                return
-            except OSError as error:
-                log.debug("the policies cannot be watched now", reason=str(error))
-            finally:
-                if isinstance(changes, AsyncGenerator):
-                    await changes.aclose()
-            await asyncio.sleep(AWAY_SECONDS)
-            yield
 
     async def _step(self, outlet: _Outlet) -> None:
         async with self._stepping, self._undisturbed():

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
+
+import structlog
 
 from xds_server.archive import Stamps
 from xds_server.graph import Built
 from xds_server.shards import Shards
 from xds_server.snapshot import Catalogue
 from xds_server.sources import SourceText
+
+log = structlog.get_logger("fairlead.pipeline")
+
+AWAY_SECONDS: Final = 1.0
+"""Between two looks for policies that cannot be watched, most likely because they are not there."""
 
 
 class Source(Protocol):
@@ -27,6 +35,23 @@ class Source(Protocol):
 
     def stamps(self) -> Stamps:
         """The files as last read, and by what each can be known to be still the same."""
+
+
+async def watch(source: Source) -> AsyncGenerator[None, None]:
+    """Yields at each of the source's changes; while there is nothing to watch, now and then."""
+    while True:
+        changes = source.changes()
+        try:
+            async for _ in changes:
+                yield
+            return
+        except OSError as error:
+            log.debug("the policies cannot be watched now", reason=str(error))
+        finally:
+            if isinstance(changes, AsyncGenerator):
+                await changes.aclose()
+        await asyncio.sleep(AWAY_SECONDS)
+        yield
 
 
 @dataclass(frozen=True, slots=True)
