@@ -51,6 +51,14 @@ def explain(
         typer.Option("--claims", help="The claims of the token, as JSON; access is not checked if left out."),
     ] = None,
     method: Annotated[str, typer.Option("--method", "-X", help="The HTTP method.")] = "POST",
+    residency: Annotated[
+        str | None,
+        typer.Option("--residency", help="What the header x-fairlead-residency says."),
+    ] = None,
+    hint: Annotated[
+        str | None,
+        typer.Option("--hint", help="What the header x-fairlead-location-hint says."),
+    ] = None,
     gateway: GatewayChoice = None,
     output: Annotated[Format, typer.Option("--output", "-o", help="The format of the answer.")] = Format.TEXT,
 ) -> None:
@@ -60,8 +68,8 @@ def explain(
     it exits with 0.
     """
     from xds_server.cli.policies import choose_gateway, read
+    from xds_server.graph import Wish, find_delivery
     from xds_server.graph import explain as decide
-    from xds_server.graph import find_delivery
 
     parsed = None if claims is None else _claims(claims)
     graph = read(path).graph
@@ -74,6 +82,7 @@ def explain(
         method=method.upper(),
         keep_escaped_slashes=edge.gateway.spec.paths.encoded_slashes == "keep",
         delivery=find_delivery(graph, edge),
+        wish=Wish(residency, hint),
     )
     if output is Format.TEXT:
         put("\n".join(_lines(decision)))

@@ -19,6 +19,7 @@ from .encode import encode
 from .health_check import describe_health_checks
 from .load_assignment import describe_assignment
 from .names import CLUSTER, name_cluster
+from .residency import describe_subsets
 from .target import Target
 from .upstream_http import describe_protocol
 from .upstream_tls import describe_transport
@@ -66,7 +67,7 @@ def _encode(
     name = name_cluster(endpoint, environment, revision.name)
     message = message_class(CLUSTER)(
         name=name,
-        **{**_common(), **_balancing(revision), **_limits(revision)},
+        **{**_common(), **_balancing(revision), **_limits(revision), **describe_subsets(revision)},
         **discovery,
         **describe_transport(endpoint, revision, target),
         **describe_protocol(revision),

@@ -60,16 +60,20 @@ from .names import (
     CREDENTIALS,
     IDEMPOTENT_RETRIES,
     INTERNAL_HEADERS,
+    LOCATION_HINT,
     MEMBERSHIP,
     ON_DEMAND,
     PATH_NOTE,
     REQUEST,
+    RESIDENCY,
+    RESIDENCY_NOTE,
     ROUTER,
     WORKSPACE_NOTE,
     name_certificate,
 )
 from .release import Feature
 from .request import compile_request_guard
+from .residency import compile_residency_guard, compile_residency_note
 from .scope_key import scoped_routes
 from .target import Target
 from .workspace_note import compile_workspace_note
@@ -82,6 +86,7 @@ _ESCAPED_SLASHES = {
 _STREAM_WINDOW = 256 * 1024
 _CONNECTION_WINDOW = 1024 * 1024
 _RBAC = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC"
+_MATCHED = "type.googleapis.com/envoy.extensions.common.matching.v3.ExtensionWithMatcher"
 _JWT = "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication"
 
 
@@ -170,6 +175,10 @@ def _filters(edge: Edge, listener: ListenerSpec, target: Target) -> list[HttpFil
         *([_filter(ON_DEMAND, OnDemand())] if target.fetching is not None else []),
         # Empty: every endpoint's routes bring its own rules, and without a route there is nothing to reach.
         _filter(ACCESS, Rbac()),
+        # What a caller may ask for depends on the route, too.
+        _filter(RESIDENCY, compile_residency_guard()),
+        _filter(RESIDENCY_NOTE, compile_residency_note()),
+        _discovered(LOCATION_HINT, _MATCHED, target),
         _filter(INTERNAL_HEADERS, internal_mutation()),
         _filter(IDEMPOTENT_RETRIES, compile_idempotent()),
         _filter(ROUTER, router()),

@@ -13,7 +13,8 @@ from xds_server.snapshot import Resource
 from xds_server.wire import message_class
 
 from .encode import encode, flat_struct
-from .names import CLUSTER_LOAD_ASSIGNMENT, ENDPOINT_METADATA, name_cluster
+from .names import CLUSTER_LOAD_ASSIGNMENT, ENDPOINT_METADATA, SUBSET_METADATA, name_cluster
+from .residency import Label, label_backend
 from .upstream_tls import name_match
 
 
@@ -76,17 +77,27 @@ def _endpoint(revision: Revision, backend: Backend) -> dict[str, Any]:
     return {
         "endpoint": endpoint,
         "load_balancing_weight": {"value": backend.weight},
-        "metadata": _metadata(backend.place.region, backend.path_prefix, name_match(revision, backend)),
+        "metadata": _metadata(
+            backend.place.region,
+            backend.path_prefix,
+            name_match(revision, backend),
+            label_backend(backend) if revision.routing.caller_choice else None,
+        ),
     }
 
 
 @lru_cache(maxsize=4096)
-def _metadata(region: str, prefix: str, match: str | None) -> Message:
-    """What Envoy keeps of a backend: mostly the same in a region, so it is made once. Not to be changed."""
+def _metadata(region: str, prefix: str, match: str | None, label: Label | None) -> Message:
+    """What Envoy keeps of a backend: mostly the same in a region, so it is made once. Not to be changed.
+
+    ``label`` is what it is called where callers may choose.
+    """
     facts = {"region": region}
     if prefix:
         facts["prefix"] = prefix
     metadata = {ENDPOINT_METADATA: flat_struct(facts)}
     if match is not None:
         metadata["envoy.transport_socket_match"] = flat_struct({"tls": match})
+    if label is not None:
+        metadata[SUBSET_METADATA] = label.describe()
     return message_class("envoy.config.core.v3.Metadata")(filter_metadata=metadata)

@@ -26,6 +26,9 @@ MEMBERSHIP = "fairlead.membership"
 REQUEST = "fairlead.request"
 ON_DEMAND = "fairlead.on_demand"
 ACCESS = "fairlead.access"
+RESIDENCY = "fairlead.residency"
+RESIDENCY_NOTE = "fairlead.residency_note"
+LOCATION_HINT = "fairlead.location_hint"
 INTERNAL_HEADERS = "fairlead.internal_headers"
 IDEMPOTENT_RETRIES = "fairlead.idempotent_retries"
 ROUTER = "envoy.filters.http.router"
@@ -37,6 +40,10 @@ BACKEND_PREFIX = "fairlead.prefix"
 JWT_METADATA = "envoy.filters.http.jwt_authn"
 # Our namespace in endpoint metadata.
 ENDPOINT_METADATA = "fairlead"
+# The namespace in which Envoy compares what a request asks for with what an endpoint is. Fixed by Envoy, too.
+SUBSET_METADATA = "envoy.lb"
+# Our namespace in route metadata: what residencies a deployment offers.
+RESIDENCY_METADATA = "fairlead.residency"
 
 # Dynamic metadata: the path's workspace, where conditions can't cut it out of the path themselves.
 PATH_METADATA = "fairlead.normalised_path"
@@ -54,6 +61,8 @@ REVISION_HEADER = "x-fairlead-revision"
 REGION_HEADER = "x-fairlead-region"
 PREFIX_HEADER = "x-fairlead-prefix"  # internal: carries a backend's path prefix between two upstream filters
 ERROR_HEADER = "x-fairlead-error"
+RESIDENCY_HEADER = "x-fairlead-residency"
+HINT_HEADER = "x-fairlead-location-hint"
 
 RUNTIME_LAYER = "fairlead"
 SYSTEM_ROOTS = "system-roots"

@@ -25,6 +25,7 @@ from .names import (
     CLUSTER,
     CLUSTER_LOAD_ASSIGNMENT,
     CREDENTIALS,
+    LOCATION_HINT,
     MEMBERSHIP,
     ROUTE_CONFIGURATION,
     SCOPED_ROUTE_CONFIGURATION,
@@ -32,6 +33,7 @@ from .names import (
     name_key_cluster,
 )
 from .proxyless_index import ProxylessIndex
+from .residency import compile_hints
 from .route import compile_routes
 from .runtime import compile_runtime
 from .scope import compile_scope
@@ -70,7 +72,7 @@ class Rendition:
 
     def _compile_fleet(self, graph: Graph) -> Layer:
         last, known = self._fleet
-        if last is None or _trust_differs(last, graph):
+        if last is None or last.places != graph.places or _trust_differs(last, graph):
             known = layer([*_compile_fleet(graph), self._roots])
         self._fleet = (graph, known)
         return known
@@ -142,6 +144,7 @@ def _compile_fleet(graph: Graph) -> Iterator[Resource]:
     remote = sorted(name_key_cluster(each.name) for each in graph.authorities.values() if each.jwks is None)
     yield encode_extension(compile_authentication(graph), AUTHENTICATION, uses=remote)
     yield encode_extension(compile_membership(graph, NEWEST), MEMBERSHIP)
+    yield encode_extension(compile_hints(graph.places.values()), LOCATION_HINT)
     for authority in graph.authorities.values():
         if authority.jwks is None:
             yield compile_key_cluster(authority, NEWEST)

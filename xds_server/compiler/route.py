@@ -16,6 +16,7 @@ from xds_server.graph import (
     Named,
     Selection,
     Trust,
+    list_residencies,
     list_selections,
 )
 from xds_server.snapshot import Resource
@@ -32,6 +33,7 @@ from .names import (
     WORKSPACE_HEADER,
     name_cluster,
 )
+from .residency import describe_offer
 from .retry import USUAL_RETRIES, RetryRule, describe_retries
 from .target import Target
 
@@ -57,7 +59,7 @@ class _Shape:
     default_environment: str
     trusts: tuple[Trust, ...]
     rules: tuple[ClaimRule, ...]
-    splits: tuple[tuple[str, tuple[tuple[str, int], ...], Handling, RetryRule], ...]
+    splits: tuple[tuple[str, tuple[tuple[str, int], ...], Handling, RetryRule, tuple[str, ...]], ...]
     endpoint: Endpoint = field(compare=False)
 
     @classmethod
@@ -69,7 +71,13 @@ class _Shape:
             endpoint.rules,
             tuple(
                 [
-                    (each.environment, each.split, each.handling, RetryRule.of(each))
+                    (
+                        each.environment,
+                        each.split,
+                        each.handling,
+                        RetryRule.of(each),
+                        list_residencies(each),
+                    )
                     for each in endpoint.deployments
                 ]
             ),
@@ -192,7 +200,8 @@ def _forward(endpoint: Endpoint, deployment: Deployment, target: Target) -> dict
                 for revision, weight in split
             ]
         }
-    return {"route": action, "request_headers_to_add": headers}
+    offer = describe_offer(list_residencies(deployment))
+    return {"route": action, "request_headers_to_add": headers, **offer}
 
 
 def _bound(handling: Handling, target: Target) -> dict[str, Any]:

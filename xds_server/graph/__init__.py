@@ -24,11 +24,14 @@ from .order import Tier, order_backends
 from .path import PathRefusedError, RunPath, normalise_path, split_run_path
 from .place import Flavor, Place, measure_distance, order_places
 from .placement import Allowance, Attachment, Placement, Removal
+from .residency import NO_WISH, Wish, list_names, list_residencies
 from .restoration import Remains, Restored, restore
 from .routing import Routing
 from .selection import Named, Selection, list_selections
 
 __all__ = [
+    "NO_WISH",
+    "Wish",
     "BOUNDLESS",
     "IDEMPOTENT",
     "NOTHING",
@@ -85,6 +88,8 @@ __all__ = [
     "explain",
     "find_delivery",
     "find_loss",
+    "list_names",
+    "list_residencies",
     "list_selections",
     "measure_distance",
     "normalise_path",

@@ -15,6 +15,7 @@ from .handling import list_reasons
 from .order import order_backends
 from .path import PathRefusedError, hides_dots, normalise_path, split_run_path
 from .place import Place, measure_distance
+from .residency import NO_WISH, Wish, list_residencies
 from .selection import list_selections
 
 _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
@@ -31,12 +32,13 @@ def explain(
     method: str = "POST",
     keep_escaped_slashes: bool = False,
     delivery: Delivery = "eager",
+    wish: Wish = NO_WISH,
 ) -> Decision:
     """Decide a request as an Envoy in ``region`` would.
 
     ``url`` is absolute or a path with its query; ``claims`` are those of a verified token (``None``: access is not
-    checked); ``delivery`` is how models come to it. Never raises for what the request holds: a refusal is a decision,
-    too.
+    checked); ``delivery`` is how models come to it; ``wish`` is what its headers say of the place. Never raises for
+    what the request holds: a refusal is a decision, too.
     """
     raw, mark, query = _split(url)
     decision = Decision(method=method, url=url, region=region)
@@ -62,10 +64,10 @@ def explain(
         refusal = Refusal(403, "FORBIDDEN", "the token's claims do not meet the model's access rules")
         return replace(decision, access="denied", origin=endpoint.origin, refusal=refusal)
     notes = (*decision.notes, *_note_delivery(endpoint, delivery))
-    return _select(replace(decision, origin=endpoint.origin, notes=notes), graph, endpoint, query)
+    return _select(replace(decision, origin=endpoint.origin, notes=notes), graph, endpoint, query, wish)
 
 
-def _select(decision: Decision, graph: Graph, endpoint: Endpoint, query: str) -> Decision:
+def _select(decision: Decision, graph: Graph, endpoint: Endpoint, query: str, wish: Wish) -> Decision:
     match = _ENVIRONMENT.search(query)
     named = (match[1] or "") if match else None
     selection = next(each for each in list_selections(endpoint) if each.matches(named))
@@ -76,7 +78,10 @@ def _select(decision: Decision, graph: Graph, endpoint: Endpoint, query: str) ->
         reason = f"the model is not deployed in environment `{environment}`"
         return replace(decision, refusal=Refusal(404, "DEPLOYMENT_NOT_FOUND", reason))
     decision = _tell(decision, selection.deployment)
-    shares = _share(selection.deployment, graph.regions.get(decision.region))
+    refusal = _check_wish(selection.deployment, wish)
+    if refusal is not None:
+        return replace(decision, refusal=refusal)
+    shares = _share(selection.deployment, graph.regions.get(decision.region), wish)
     decision = replace(decision, notes=(*decision.notes, *_note_rollout(selection.deployment)))
     registering = _note_registration(selection.deployment)
     decision = replace(decision, notes=(*decision.notes, *registering))
@@ -109,6 +114,15 @@ def _check_access(graph: Graph, claims: Claims | None, workspace: str) -> Refusa
     return None
 
 
+def _check_wish(deployment: Deployment, wish: Wish) -> Refusal | None:
+    offered = list_residencies(deployment)
+    if wish.residency is None or wish.residency in offered:
+        return None
+    within = ", ".join(offered) if offered else "none: its routing does not set `callerChoice`"
+    reason = f"the residency `{wish.residency}` is not among those that the deployment offers ({within})"
+    return Refusal(403, "RESIDENCY_NOT_OFFERED", reason)
+
+
 def _check_path(path: str) -> Refusal | None:
     if hides_dots(path):
         return Refusal(400, "BAD_REQUEST", "the path hides a dot segment behind `;` or an escaped character")
@@ -123,7 +137,7 @@ def _check_query(query: str) -> Refusal | None:
     return None
 
 
-def _share(deployment: Deployment, origin: Place | None) -> tuple[Share, ...]:
+def _share(deployment: Deployment, origin: Place | None, wish: Wish) -> tuple[Share, ...]:
     total = sum(revision.weight for revision in deployment.revisions)
     return tuple(
         Share(
@@ -132,15 +146,15 @@ def _share(deployment: Deployment, origin: Place | None) -> tuple[Share, ...]:
             percent=100 * revision.weight / total if total else 0.0,
             cluster=(deployment.environment, revision.name),
             limits=revision.limits,
-            hops=_list_hops(revision, origin),
+            hops=_list_hops(revision, origin, wish),
             excluded=_list_excluded(deployment, revision),
         )
         for revision in deployment.revisions
     )
 
 
-def _list_hops(revision: Revision, origin: Place | None) -> tuple[Hop, ...]:
-    tiers = order_backends(revision, origin)
+def _list_hops(revision: Revision, origin: Place | None, wish: Wish) -> tuple[Hop, ...]:
+    tiers = wish.narrow(order_backends(revision, origin), revision.routing)
     totals: dict[int, int] = defaultdict(int)
     for tier in tiers:
         totals[tier.priority] += tier.weight

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Routing:
     """Which places come first. ``order``: these in this order, the rest by distance. ``weights``: these share the
-    requests, the rest by distance behind them. Neither: all by distance."""
+    requests, the rest by distance behind them. Neither: all by distance. ``caller_choice``: callers narrow and prefer.
+    """
 
     mode: str = "nearest"
     order: tuple[str, ...] = ()
@@ -28,6 +29,7 @@ class Routing:
     pinned: str | None = None
     overflow: Overflow | None = None
     """When a share of what goes to the first place goes to the next."""
+    caller_choice: bool = False
 
     @property
     def shares(self) -> bool:
@@ -53,7 +55,8 @@ def build_routing(spec: RoutingSpec | None) -> Routing:
         return NEAREST
     over = spec.overflow
     overflow = None if over is None else Overflow(over.above, over.below, over.share)
-    return Routing(spec.mode, spec.order, tuple(sorted(spec.weights.items())), spec.location, overflow)
+    weights = tuple(sorted(spec.weights.items()))
+    return Routing(spec.mode, spec.order, weights, spec.location, overflow, spec.caller_choice)
 
 
 def route(revision: Revision, routing: Routing) -> Revision:

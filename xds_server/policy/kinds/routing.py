@@ -48,3 +48,11 @@ class Routing(Part):
         description="When a share of the requests goes to the next place, because the first has too much to do. Only "
         "with mode `nearest`. Without it, requests go elsewhere only when the first place cannot serve.",
     )
+    caller_choice: bool = Field(
+        default=False,
+        description="Whether callers may say where, within what policy allows: `x-fairlead-residency` binds a request "
+        "to a continent (`eu`), a country (`country:fr`) or a location (`location:eu-west-3`), and "
+        "`x-fairlead-location-hint` prefers a location. If not, a request that asks for a residency is refused, and "
+        "hints say nothing.",
+        examples=[True],
+    )

@@ -1,0 +1,177 @@
+"""Where a caller may say where: bound to a residency, hinted to a location; never beyond what policy allows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.e2e.cold import Cold, run_cold
+from tests.e2e.manifest import backend, manifest, revision, write
+from tests.e2e.upstream import Seen
+from tests.e2e.wire import Answer
+from tests.e2e.world import FRANKFURT, PARIS, VIRGINIA
+
+pytestmark = pytest.mark.envoy
+
+RESIDENCY, HINT = "x-fairlead-residency", "x-fairlead-location-hint"
+NEAR, NEXT, FAR = "one", "two", "three"
+PLACES = {NEAR: PARIS, NEXT: FRANKFURT, FAR: VIRGINIA}
+DEAD = "127.0.0.1:1"
+
+
+def _deployment(*revisions: dict[str, Any], routing: dict[str, Any] | None, **more: Any) -> dict[str, Any]:
+    said = {} if routing is None else {"routing": routing}
+    return {"environment": "production", "revisions": list(revisions), **said, **more}
+
+
+@pytest.fixture(scope="module", params=["on-demand", "eager"])
+def cold(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cold]:
+    with run_cold(tmp_path_factory.mktemp("residency"), delivery=request.param) as running:
+        at = {label: backend(place, running.upstreams[label].address) for label, place in PLACES.items()}
+        everywhere, choice = revision("v1", *at.values()), {"callerChoice": True}
+        split = [
+            revision("v1", at[NEAR], at[FAR], weight=1),
+            revision("v2", at[NEXT], at[FAR], weight=1),
+        ]
+        weighted = {"mode": "weighted", "weights": {PARIS: 1, VIRGINIA: 1}, **choice}
+        standby = revision("v1", at[NEAR], {**at[FAR], "standby": True})
+        broken = revision("v1", at[NEAR], at[NEXT], backend(VIRGINIA, DEAD))
+        models = {
+            "free": _deployment(everywhere, routing=choice),
+            "bound": _deployment(everywhere, routing=choice, policies=["eu-only"]),
+            "silent": _deployment(everywhere, routing=None),
+            "split": _deployment(*split, routing=choice),
+            "weighted": _deployment(everywhere, routing=weighted),
+            "standby": _deployment(standby, routing=choice),
+            "broken": _deployment(broken, routing=choice),
+        }
+        europe = {"type": "location", "locations": [{"type": "continent", "name": "eu"}]}
+        manifests = [
+            manifest("Policy", "eu-only", "acme", **europe),
+            *(manifest("Model", name, "acme", deployments=[each]) for name, each in models.items()),
+        ]
+        running.save(lambda: write(running.folder, "acme/models.yaml", manifests))
+        yield running
+
+
+def _ask(cold: Cold, model: str, **headers: str) -> tuple[Answer, list[Seen]]:
+    names = {"residency": RESIDENCY, "hint": HINT}
+    with cold.upstreams.watch() as seen:
+        answer = cold.ask(model, headers=[(names[key], value) for key, value in headers.items()])
+    return answer, seen
+
+
+def _served(cold: Cold, model: str, **headers: str) -> str:
+    answer, _ = _ask(cold, model, **headers)
+    return str(answer.json()["upstream"] if answer.status == 200 else answer.code)
+
+
+@pytest.mark.parametrize(
+    ("residency", "upstream"),
+    [
+        ("eu", NEAR),
+        ("na", FAR),
+        ("country:fr", NEAR),
+        ("country:de", NEXT),
+        ("country:us", FAR),
+        (f"location:{FRANKFURT}", NEXT),
+        (f"location:{VIRGINIA}", FAR),
+    ],
+)
+def test_a_residency_binds_the_request(cold: Cold, residency: str, upstream: str) -> None:
+    for _ in range(5):
+        assert _served(cold, "free", residency=residency) == upstream
+
+
+@pytest.mark.parametrize(
+    ("model", "residency"),
+    [
+        ("free", "as"),
+        ("free", "EU"),
+        ("free", ""),
+        ("free", "fr"),
+        ("free", "eu,na"),
+        ("free", "country:"),
+        # Policy allows Europe only.
+        ("bound", "na"),
+        ("bound", f"location:{VIRGINIA}"),
+        # Callers have no choice there: it could not be kept.
+        ("silent", "eu"),
+        ("silent", "na"),
+        # One revision has nothing in France, and which one it will be is not the caller's choice.
+        ("split", "country:fr"),
+        ("split", "eu,eu"),
+    ],
+)
+def test_what_is_not_offered_is_refused_and_goes_nowhere(cold: Cold, model: str, residency: str) -> None:
+    answer, seen = _ask(cold, model, residency=residency)
+    assert (answer.status, answer.code, seen) == (403, "RESIDENCY_NOT_OFFERED", [])
+    error = answer.json()["error"]
+    assert (error["origin"], error["retryable"]) == ("gateway", False)
+
+
+def test_a_residency_said_twice_is_refused(cold: Cold) -> None:
+    with cold.upstreams.watch() as seen:
+        answer = cold.ask("free", headers=[(RESIDENCY, "eu"), (RESIDENCY, "na")])
+    assert (answer.status, answer.code, seen) == (403, "RESIDENCY_NOT_OFFERED", [])
+
+
+def test_each_revision_of_a_split_keeps_within_the_residency(cold: Cold) -> None:
+    asked = {_served(cold, "split", residency="eu") for _ in range(40)}
+    assert asked == {NEAR, NEXT}
+    assert {_served(cold, "split", residency="na") for _ in range(10)} == {FAR}
+
+
+@pytest.mark.parametrize(
+    ("model", "hint", "upstream"),
+    [
+        ("free", FRANKFURT, NEXT),
+        ("free", VIRGINIA, FAR),
+        ("free", "nowhere", NEAR),
+        ("free", "", NEAR),
+        # A hint is a preference: where it can't be followed it says nothing.
+        ("bound", VIRGINIA, NEAR),
+        ("bound", FRANKFURT, NEXT),
+        ("silent", VIRGINIA, NEAR),
+        ("standby", VIRGINIA, NEAR),
+        ("broken", FRANKFURT, NEXT),
+    ],
+)
+def test_a_hint_is_followed_where_policy_allows_it(cold: Cold, model: str, hint: str, upstream: str) -> None:
+    for _ in range(5):
+        assert _served(cold, model, hint=hint) == upstream
+
+
+def test_a_hint_to_a_place_that_is_down_says_nothing(cold: Cold) -> None:
+    """Retries find another place, and once Envoy knows that the place is down it is not asked any more."""
+    for _ in range(10):
+        answer, _ = _ask(cold, "broken", hint=VIRGINIA)
+        if answer.status == 200:
+            assert answer.json()["upstream"] == NEAR
+    assert _served(cold, "broken", hint=VIRGINIA) == NEAR
+
+
+def test_a_hint_stays_within_the_residency(cold: Cold) -> None:
+    assert _served(cold, "free", residency="eu", hint=FRANKFURT) == NEXT
+    assert _served(cold, "free", residency="eu", hint=VIRGINIA) == NEAR
+    assert _served(cold, "free", residency="na", hint=FRANKFURT) == FAR
+
+
+def test_a_residency_that_is_down_goes_nowhere_else(cold: Cold) -> None:
+    for _ in range(10):
+        answer, seen = _ask(cold, "broken", residency="na")
+        assert (answer.status, answer.code, seen) == (503, "UPSTREAM_UNAVAILABLE", [])
+        assert answer.header("retry-after") is not None
+
+
+def test_weighted_places_share_within_the_residency(cold: Cold) -> None:
+    assert {_served(cold, "weighted") for _ in range(40)} == {NEAR, FAR}
+    assert {_served(cold, "weighted", residency="na") for _ in range(10)} == {FAR}
+    assert {_served(cold, "weighted", hint=FRANKFURT) for _ in range(10)} == {NEXT}
+
+
+def test_a_standby_serves_a_residency_that_nobody_else_can(cold: Cold) -> None:
+    assert _served(cold, "standby", residency="na") == FAR
+    assert _served(cold, "standby") == NEAR
