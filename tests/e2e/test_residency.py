@@ -9,8 +9,9 @@ import pytest
 
 from tests.e2e.cold import Cold, run_cold
 from tests.e2e.manifest import backend, manifest, revision, write
+from tests.e2e.tokens import AUDIENCE, TestIssuer
 from tests.e2e.upstream import Seen
-from tests.e2e.wire import Answer
+from tests.e2e.wire import Answer, ask, bearer
 from tests.e2e.world import FRANKFURT, PARIS, VIRGINIA
 
 pytestmark = pytest.mark.envoy
@@ -19,6 +20,7 @@ RESIDENCY, HINT = "x-fairlead-residency", "x-fairlead-location-hint"
 NEAR, NEXT, FAR = "one", "two", "three"
 PLACES = {NEAR: PARIS, NEXT: FRANKFURT, FAR: VIRGINIA}
 DEAD = "127.0.0.1:1"
+FENCED = TestIssuer.make("https://fenced.test")
 
 
 def _deployment(*revisions: dict[str, Any], routing: dict[str, Any] | None, **more: Any) -> dict[str, Any]:
@@ -53,7 +55,20 @@ def cold(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             *(manifest("Model", name, "acme", deployments=[each]) for name, each in models.items()),
         ]
         running.save(lambda: write(running.folder, "acme/models.yaml", manifests))
+        running.save(lambda: _fence(running, everywhere))
         yield running
+
+
+def _fence(cold: Cold, everywhere: dict[str, Any]) -> None:
+    """A second issuer, whose tokens are bound by a claim, for acme and for a workspace that wants no others."""
+    named = {"issuer": FENCED.issuer, "audiences": [AUDIENCE], "jwks": {"inline": {"keys": [FENCED.jwk()]}}}
+    issuer = manifest("Issuer", "fenced", **named, residencyClaim=["tenant", "residency"])
+    strict = manifest("Workspace", "strict", issuers=["fenced"], residencyRequired=True)
+    model = _deployment(everywhere, routing={"callerChoice": True})
+    write(
+        cold.folder, "fenced.yaml", [issuer, strict, manifest("Model", "free", "strict", deployments=[model])]
+    )
+    write(cold.folder, "acme/workspace.yaml", [manifest("Workspace", "acme", issuers=["cold", "fenced"])])
 
 
 def _ask(cold: Cold, model: str, **headers: str) -> tuple[Answer, list[Seen]]:
@@ -175,3 +190,73 @@ def test_weighted_places_share_within_the_residency(cold: Cold) -> None:
 def test_a_standby_serves_a_residency_that_nobody_else_can(cold: Cold) -> None:
     assert _served(cold, "standby", residency="na") == FAR
     assert _served(cold, "standby") == NEAR
+
+
+def _bound(cold: Cold, path: str, within: object, *headers: tuple[str, str]) -> Answer:
+    """Ask with a token that is bound so."""
+    claims = {} if within is None else {"tenant": {"residency": within}}
+    token = FENCED.token("acme", "strict", **claims)
+    return ask(cold.port, path, headers=[*bearer(token), *headers])
+
+
+@pytest.mark.parametrize("workspace", ["acme", "strict"])
+@pytest.mark.parametrize(
+    ("within", "upstream"), [("eu", NEAR), ("na", FAR), ("country:de", NEXT), (f"location:{VIRGINIA}", FAR)]
+)
+def test_a_token_binds_its_caller(cold: Cold, workspace: str, within: str, upstream: str) -> None:
+    """Also the second time, when Envoy knows the token already; and the model is not told."""
+    for _ in range(3):
+        with cold.upstreams.watch() as seen:
+            answer = _bound(cold, f"/{workspace}/models/free", within)
+        assert answer.json()["upstream"] == upstream
+        assert not [name for each in seen for name, _ in each.headers if "fence" in name.lower()]
+
+
+def test_headers_narrow_what_a_token_leaves_and_never_widen_it(cold: Cold) -> None:
+    def served(within: str, *headers: tuple[str, str]) -> str:
+        answer = _bound(cold, "/acme/models/free", within, *headers)
+        return str(answer.json()["upstream"] if answer.status == 200 else answer.code)
+
+    assert served("eu", (RESIDENCY, "country:de")) == NEXT
+    assert served("eu", (HINT, FRANKFURT)) == NEXT
+    assert served("eu", (HINT, VIRGINIA)) == NEAR
+    assert served("eu", (HINT, FRANKFURT), (RESIDENCY, "country:fr")) == NEAR
+    # Both bind, and no place is in both.
+    assert served("eu", (RESIDENCY, "na")) == "UPSTREAM_UNAVAILABLE"
+    # Nobody but the issuer says what a token is bound to.
+    assert served("eu", ("x-fairlead-fence", "na")) == NEAR
+    assert _served(cold, "free", residency="na") == FAR
+    assert cold.ask("free", headers=[("x-fairlead-fence", "na")]).json()["upstream"] == NEAR
+
+
+@pytest.mark.parametrize("within", ["as", "EU", ["eu"], {"eu": True}, 1, True])
+@pytest.mark.parametrize("workspace", ["acme", "strict"])
+def test_a_token_bound_to_what_is_not_offered_goes_nowhere(
+    cold: Cold, workspace: str, within: object
+) -> None:
+    with cold.upstreams.watch() as seen:
+        answer = _bound(cold, f"/{workspace}/models/free", within)
+    assert (answer.status, seen) == (403, [])
+    assert answer.code == "RESIDENCY_NOT_OFFERED"
+
+
+def test_a_token_that_is_bound_is_refused_where_nobody_could_keep_to_it(cold: Cold) -> None:
+    with cold.upstreams.watch() as seen:
+        answer = _bound(cold, "/acme/models/silent", "eu")
+    assert (answer.status, answer.code, seen) == (403, "RESIDENCY_NOT_OFFERED", [])
+
+
+def test_who_is_bound_to_nothing_gets_in_unless_the_workspace_requires_it(cold: Cold) -> None:
+    assert _bound(cold, "/acme/models/free", None).json()["upstream"] == NEAR
+    with cold.upstreams.watch() as seen:
+        answer = _bound(cold, "/strict/models/free", None)
+    assert (answer.status, answer.code, seen) == (403, "FORBIDDEN", [])
+
+
+@pytest.mark.parametrize("workspace", ["acme", "strict"])
+@pytest.mark.parametrize("tenant", [{"residency": ""}, "eu", ["residency"]])
+def test_a_claim_that_says_nothing_opens_nothing(cold: Cold, workspace: str, tenant: object) -> None:
+    token = FENCED.token("acme", "strict", tenant=tenant)
+    with cold.upstreams.watch() as seen:
+        answer = ask(cold.port, f"/{workspace}/models/free", headers=bearer(token))
+    assert (answer.status, answer.code, seen) == (403, "FORBIDDEN", [])

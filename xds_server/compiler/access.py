@@ -23,6 +23,7 @@ def compile_access(endpoint: Endpoint) -> dict[str, Any]:
             "and_ids": {
                 "ids": [
                     _membership(trust, endpoint.workspace),
+                    *([_present(trust)] if trust.residency_claim else []),
                     *(_rule(trust, each) for each in endpoint.rules),
                 ]
             }
@@ -38,6 +39,10 @@ def _membership(trust: Trust, workspace: str) -> dict[str, Any]:
     return _claim(
         trust, trust.workspaces_claim, {"list_match": {"one_of": {"string_match": {"exact": workspace}}}}
     )
+
+
+def _present(trust: Trust) -> dict[str, Any]:
+    return _claim(trust, trust.residency_claim, {"present_match": True})
 
 
 def _rule(trust: Trust, rule: ClaimRule) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from envoy_data_plane.envoy.extensions.filters.http.jwt_authn.v3 import (
     JwksAsyncFetch,
     JwtAuthentication,
     JwtCacheConfig,
+    JwtClaimToHeader,
     JwtHeader,
     JwtProvider,
     JwtRequirement,
@@ -32,7 +33,7 @@ from envoy_data_plane.envoy.type.matcher.v3 import RegexMatcher, StringMatcher
 
 from xds_server.graph import Authority, Graph
 
-from .names import name_key_cluster
+from .names import FENCE_HEADER, name_key_cluster
 
 PREFIX = "Bearer "
 # `base64url . base64url . base64url` and nothing around it: jwt_authn searches its prefix anywhere in the value, and
@@ -91,6 +92,9 @@ def _provider(authority: Authority) -> JwtProvider:
         payload_in_metadata=authority.name,
         clock_skew_seconds=round(spec.clock_skew),
     )
+    if spec.residency_claim is not None:
+        claim = JwtClaimToHeader(header_name=FENCE_HEADER, claim_name=".".join(spec.residency_claim))
+        provider.claim_to_headers = [claim]
     if spec.cache_size:
         # Without it every request pays a signature check: 39 µs for RS256, more than all routing.
         provider.jwt_cache_config = JwtCacheConfig(jwt_cache_size=spec.cache_size)

@@ -25,6 +25,7 @@ from .names import (
     ENDPOINT_METADATA,
     ENVIRONMENT_HEADER,
     ERROR_HEADER,
+    FENCE_HEADER,
     MODEL_HEADER,
     PATH_HEADER,
     PREFIX_HEADER,
@@ -41,6 +42,7 @@ _INTERNAL = (
     REGION_HEADER,
     PREFIX_HEADER,
     ERROR_HEADER,
+    FENCE_HEADER,
 )
 
 # A server that reads headers the way CGI does takes `_` for `-`, and would read a client's copy as ours.

@@ -25,7 +25,7 @@ from .authentication import MALFORMED_CREDENTIALS, MANY_CREDENTIALS, NO_ISSUER
 from .encode import struct
 from .names import ERROR_HEADER, PATH_HEADER
 from .request import AMBIGUOUS_ENVIRONMENT, DOT_SEGMENT, ENCODED_PARAMETER, OTHER_WORKSPACE, UNKNOWN_HOST
-from .residency import RESIDENCY_NOT_OFFERED
+from .residency import FENCE_NOT_OFFERED, RESIDENCY_NOT_OFFERED
 from .target import Target
 
 _CONTENT_TYPE = "application/json; charset=utf-8"
@@ -134,6 +134,12 @@ _REPLIES = (
         _denied(RESIDENCY_NOT_OFFERED),
         "RESIDENCY_NOT_OFFERED",
         "The model cannot be kept within the residency that the request asks for.",
+        403,
+    ),
+    _Reply(
+        _denied(FENCE_NOT_OFFERED),
+        "RESIDENCY_NOT_OFFERED",
+        "The model cannot be kept within the residency that the token is bound to.",
         403,
     ),
     _Reply(

@@ -53,7 +53,18 @@ def _admit(graph: Graph, authority: Authority, target: Target) -> Expr:
     # `in` on a map looks at its keys: a claim {"acme": false} would make a member. Only a list is a list.
     is_list = cel.equals(cel.call("type", listed), cel.ident("list"))
     workspace = path_workspace(target)
-    return cel.all_of(is_list, cel.contains(listed, workspace), *_trust(graph, authority.name, workspace))
+    bond = [] if spec.residency_claim is None else [_says_something(payload, spec.residency_claim)]
+    trust = _trust(graph, authority.name, workspace)
+    return cel.all_of(is_list, cel.contains(listed, workspace), *bond, *trust)
+
+
+def _says_something(payload: Expr, path: tuple[str, ...]) -> Expr:
+    """That a claim is not there, or is not empty: Envoy makes no header of an empty one, and would bind to nothing."""
+    missing = []
+    for name in path:
+        missing.append(cel.negate(cel.contains(payload, cel.text(name))))
+        payload = cel.index(payload, name)
+    return cel.any_of(*missing, cel.negate(cel.equals(payload, cel.text(""))))
 
 
 def _trust(graph: Graph, issuer: str, workspace: Expr) -> list[Expr]:

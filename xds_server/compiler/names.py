@@ -62,6 +62,7 @@ REGION_HEADER = "x-fairlead-region"
 PREFIX_HEADER = "x-fairlead-prefix"  # internal: carries a backend's path prefix between two upstream filters
 ERROR_HEADER = "x-fairlead-error"
 RESIDENCY_HEADER = "x-fairlead-residency"
+FENCE_HEADER = "x-fairlead-fence"  # internal: carries the residency that the caller's token is bound to
 HINT_HEADER = "x-fairlead-location-hint"
 
 RUNTIME_LAYER = "fairlead"

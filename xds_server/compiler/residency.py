@@ -1,15 +1,17 @@
 """Where a caller may say where: a request bound to a residency, or hinted to a location, within what policy allows.
 
 Who asks for a residency that the deployment does not offer is refused, by one condition for the fleet that looks at the
-route. What is asked for becomes metadata of the request, which Envoy compares with that of the endpoints: a revision's
-cluster has a subset for each residency and for each location. A residency has no fallback; a hint is the first of two
-wishes, the second of which is any place, and the subset of a place that is down has nobody to give.
+route; so is whose token is bound to one by a claim. What is asked for becomes metadata of the request, which Envoy
+compares with that of the endpoints: a revision's cluster has a subset for each residency and for each location. A
+residency has no fallback; a hint is the first of two wishes, the second of which is any place, and the subset of a
+place that is down has nobody to give.
 https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/load_balancing/subsets
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import combinations
 from typing import Any as Anything
 from typing import NamedTuple
 
@@ -43,34 +45,50 @@ from xds_server.wire import message_class
 
 from . import cel
 from .encode import struct
-from .names import HINT_HEADER, RESIDENCY_HEADER, RESIDENCY_METADATA, SUBSET_METADATA
+from .names import FENCE_HEADER, HINT_HEADER, RESIDENCY_HEADER, RESIDENCY_METADATA, SUBSET_METADATA
 
+FENCE_NOT_OFFERED = "fence-not-offered"
 RESIDENCY_NOT_OFFERED = "residency-not-offered"
 _OFFERED = "offered"
-_RESIDENCY, _LOCATION = "residency", "location"
+_FENCE, _RESIDENCY, _LOCATION = "fence", "residency", "location"
 
 
 def compile_residency_guard() -> RbacFilter:
     """The filter that refuses a residency which the route does not offer; a route that says nothing offers none."""
+    policies = {
+        FENCE_NOT_OFFERED: _deny_unless_offered(FENCE_HEADER),
+        RESIDENCY_NOT_OFFERED: _deny_unless_offered(RESIDENCY_HEADER),
+    }
+    return RbacFilter(rules=Rbac(action=RbacAction.DENY, policies=policies))
+
+
+def _deny_unless_offered(header: str) -> Policy:
     offers = cel.select(cel.ident("xds"), "route_metadata", "filter_metadata")
-    asked = cel.index(cel.select(cel.ident("request"), "headers"), RESIDENCY_HEADER)
+    asked = cel.index(cel.select(cel.ident("request"), "headers"), header)
     # Without the first term the second would be an error, and a condition that errs does not deny.
     offered = cel.all_of(
         cel.contains(offers, cel.text(RESIDENCY_METADATA)),
         cel.contains(cel.index(offers, RESIDENCY_METADATA, _OFFERED), asked),
     )
-    policy = Policy(
-        permissions=[Permission(header=HeaderMatcher(name=RESIDENCY_HEADER, present_match=True))],
+    return Policy(
+        permissions=[Permission(header=HeaderMatcher(name=header, present_match=True))],
         principals=[Principal(any=True)],
         condition=cel.negate(offered),
     )
-    return RbacFilter(rules=Rbac(action=RbacAction.DENY, policies={RESIDENCY_NOT_OFFERED: policy}))
 
 
 def compile_residency_note() -> Config:
-    """The filter that binds the request to the residency that it asks for."""
-    pair = ConfigKeyValuePair(metadata_namespace=SUBSET_METADATA, key=_RESIDENCY, type=ConfigValueType.STRING)
-    return Config(request_rules=[ConfigRule(header=RESIDENCY_HEADER, on_header_present=pair)])
+    """The filter that binds the request to the residency that it asks for, and to that of its token."""
+    return Config(
+        request_rules=[
+            ConfigRule(header=header, on_header_present=_note(key), remove=header == FENCE_HEADER)
+            for header, key in ((FENCE_HEADER, _FENCE), (RESIDENCY_HEADER, _RESIDENCY))
+        ]
+    )
+
+
+def _note(key: str) -> ConfigKeyValuePair:
+    return ConfigKeyValuePair(metadata_namespace=SUBSET_METADATA, key=key, type=ConfigValueType.STRING)
 
 
 def compile_hints(places: Iterable[Place]) -> ExtensionWithMatcher:
@@ -110,12 +128,13 @@ def describe_subsets(revision: Revision) -> dict[str, Anything]:
     """The cluster's subsets, where callers have a choice."""
     if not revision.routing.caller_choice:
         return {}
-    keys = ([_RESIDENCY], [_LOCATION], [_LOCATION, _RESIDENCY])
+    # One for each way to ask: Envoy compares no part of what is asked for.
+    keys = [each for count in (1, 2, 3) for each in combinations((_FENCE, _LOCATION, _RESIDENCY), count)]
     return {
         "lb_subset_config": {
             # Who asks for nothing may be sent anywhere; who asks for something, nowhere else.
             "fallback_policy": "ANY_ENDPOINT",
-            "subset_selectors": [{"keys": each, "fallback_policy": "NO_FALLBACK"} for each in keys],
+            "subset_selectors": [{"keys": list(each), "fallback_policy": "NO_FALLBACK"} for each in keys],
             "metadata_fallback_policy": "FALLBACK_LIST",
             "list_as_any": True,
             "locality_weight_aware": bool(revision.routing.weights),
@@ -132,7 +151,8 @@ class Label(NamedTuple):
     def describe(self) -> dict[str, Anything]:
         """The endpoint's metadata, field by field."""
         place = {} if self.location is None else {_LOCATION: {"string_value": self.location}}
-        return {"fields": {_RESIDENCY: _texts(self.residencies), **place}}
+        within = _texts(self.residencies)
+        return {"fields": {_FENCE: within, _RESIDENCY: within, **place}}
 
 
 def label_backend(backend: Backend) -> Label:

@@ -32,6 +32,30 @@ def is_member(graph: Graph, authority: Authority, claims: Claims, workspace: str
     )
 
 
+def find_fence(graph: Graph, claims: Claims | None) -> Any:
+    """What the token binds its caller's requests to, of whatever type; ``None`` if to nothing."""
+    authority = find_authority(graph, claims) if claims is not None else None
+    path = authority.issuer.spec.residency_claim if authority is not None else None
+    return None if path is None else _lookup(claims, path)
+
+
+def is_readable(authority: Authority, claims: Any) -> bool:
+    """Whether the token's residency, if it has one, says something."""
+    for key in authority.issuer.spec.residency_claim or ():
+        if not isinstance(claims, Mapping):
+            return False
+        if key not in claims:
+            return True
+        claims = claims[key]
+    return bool(claims != "")
+
+
+def is_bound(graph: Graph, endpoint: Endpoint, claims: Claims) -> bool:
+    """Whether the token has the residency that the workspace requires, if it does."""
+    required = any(trust.residency_claim for trust in endpoint.trusts)
+    return not required or find_fence(graph, claims) is not None
+
+
 def meets_rules(endpoint: Endpoint, claims: Claims) -> bool:
     """Whether the claims meet all of the endpoint's own rules."""
     return all(_overlap(_lookup(claims, rule.path), rule.any_of) for rule in endpoint.rules)

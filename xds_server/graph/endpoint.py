@@ -132,10 +132,14 @@ class ClaimRule:
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """An issuer that a workspace trusts, and the claim path at which its tokens carry workspaces."""
+    """An issuer that a workspace trusts, and the claim path at which its tokens carry workspaces.
+
+    With a ``residency_claim`` only tokens are trusted that have something at that path.
+    """
 
     issuer: str
     workspaces_claim: tuple[str, ...]
+    residency_claim: tuple[str, ...] = ()
 
 
 class Unbuilt(Protocol):

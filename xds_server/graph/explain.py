@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from dataclasses import replace
 
-from .access import Claims, find_authority, is_member, meets_rules
+from .access import Claims, find_authority, find_fence, is_bound, is_member, is_readable, meets_rules
 from .decision import Decision, Excluded, Hop, Refusal, Share
 from .delivery import Delivery
 from .endpoint import Deployment, Endpoint, Revision
@@ -63,6 +63,10 @@ def explain(
     if claims is not None and not meets_rules(endpoint, claims):
         refusal = Refusal(403, "FORBIDDEN", "the token's claims do not meet the model's access rules")
         return replace(decision, access="denied", origin=endpoint.origin, refusal=refusal)
+    if claims is not None and not is_bound(graph, endpoint, claims):
+        refusal = Refusal(403, "FORBIDDEN", "the workspace requires a residency, and the token has none")
+        return replace(decision, access="denied", origin=endpoint.origin, refusal=refusal)
+    wish = replace(wish, fence=find_fence(graph, claims))
     notes = (*decision.notes, *_note_delivery(endpoint, delivery))
     return _select(replace(decision, origin=endpoint.origin, notes=notes), graph, endpoint, query, wish)
 
@@ -108,6 +112,8 @@ def _check_access(graph: Graph, claims: Claims | None, workspace: str) -> Refusa
     authority = find_authority(graph, claims)
     if authority is None:
         return Refusal(401, "AUTHENTICATION_FAILED", "no declared issuer has this `iss` and `aud`")
+    if not is_readable(authority, claims):
+        return Refusal(403, "FORBIDDEN", "the token's residency says nothing")
     if not is_member(graph, authority, claims, workspace):
         reason = f"issuer {authority.name} does not make the caller a member of workspace `{workspace}`"
         return Refusal(403, "FORBIDDEN", reason)
@@ -116,11 +122,14 @@ def _check_access(graph: Graph, claims: Claims | None, workspace: str) -> Refusa
 
 def _check_wish(deployment: Deployment, wish: Wish) -> Refusal | None:
     offered = list_residencies(deployment)
-    if wish.residency is None or wish.residency in offered:
-        return None
-    within = ", ".join(offered) if offered else "none: its routing does not set `callerChoice`"
-    reason = f"the residency `{wish.residency}` is not among those that the deployment offers ({within})"
-    return Refusal(403, "RESIDENCY_NOT_OFFERED", reason)
+    for asked, whose in ((wish.fence, "of the token"), (wish.residency, "asked for")):
+        if asked is not None and asked not in offered:
+            within = ", ".join(offered) or "none: its routing does not set `callerChoice`"
+            reason = (
+                f"the residency `{asked}` {whose} is not among those that the deployment offers ({within})"
+            )
+            return Refusal(403, "RESIDENCY_NOT_OFFERED", reason)
+    return None
 
 
 def _check_path(path: str) -> Refusal | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from .endpoint import Backend, Deployment, Revision
 from .order import Tier
@@ -34,16 +35,21 @@ def _offer(revision: Revision) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a request's headers say of the place: the residency it is bound to, the location it would rather have."""
+    """What a request's headers say of the place: the residency it is bound to, the location it would rather have.
+
+    ``fence`` is what its token binds it to, of whatever type.
+    """
 
     residency: str | None = None
     hint: str | None = None
+    fence: Any = None
 
     def narrow(self, tiers: list[Tier], routing: Routing) -> list[Tier]:
         """The places that are left of a revision's, in the order in which they are tried: the hinted one first."""
         if not routing.caller_choice:
             return tiers
-        kept = [each for each in tiers if self.residency is None or self.residency in list_names(each.place)]
+        bonds = [each for each in (self.residency, self.fence) if each is not None]
+        kept = [tier for tier in tiers if all(bond in list_names(tier.place) for bond in bonds)]
         ranks = {rank: at for at, rank in enumerate(sorted({self._rank(each) for each in kept}))}
         placed = [replace(each, priority=ranks[self._rank(each)]) for each in kept]
         return sorted(placed, key=lambda tier: tier.priority)

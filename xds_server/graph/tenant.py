@@ -28,7 +28,7 @@ from .deferral import defer_endpoint
 from .endpoint import Endpoint, Trust, path_of
 from .fault import fault
 from .fleet import Fleet
-from .graph import Tenant
+from .graph import Authority, Tenant
 from .reference import unknown_environment, unknown_issuer, unknown_policy, unknown_workspace
 from .workload import build_endpoint
 
@@ -154,7 +154,7 @@ def build_tenant(
             if name not in policies
         ]
     trusts = tuple(
-        Trust(name, fleet.authorities[name].issuer.spec.workspaces_claim)
+        _trust(fleet.authorities[name], workspace)
         for name in workspace.spec.issuers
         if name in fleet.authorities
     )
@@ -172,6 +172,12 @@ def build_tenant(
         endpoints=cache.endpoints,
     )
     return tenant if source.workspace is not None else None, [*found, *cache.faults]
+
+
+def _trust(authority: Authority, workspace: Workspace) -> Trust:
+    spec = authority.issuer.spec
+    required = spec.residency_claim if workspace.spec.residency_required else None
+    return Trust(authority.name, spec.workspaces_claim, required or ())
 
 
 def _stand_in(manifest: Manifest) -> Workspace:
@@ -193,6 +199,7 @@ def _check_workspace(
         for at, name in enumerate(workspace.spec.issuers)
         if name not in fleet.authorities
     ]
+    found += _check_residency(workspace, fleet)
     default = workspace.spec.default_environment
     if default not in environments:
         path = ("spec", "defaultEnvironment")
@@ -204,6 +211,15 @@ def _check_workspace(
             fault(workspace, "nobody-trusted", ("spec", "issuers"), message, hint, severity=Severity.WARNING)
         )
     return found
+
+
+def _check_residency(workspace: Workspace, fleet: Fleet) -> Iterator[Diagnostic]:
+    for at, name in enumerate(workspace.spec.issuers if workspace.spec.residency_required else ()):
+        authority = fleet.authorities.get(name)
+        if authority is not None and authority.issuer.spec.residency_claim is None:
+            message = f"a residency is required, and issuer `{name}` names no claim that holds one"
+            hint = "set `residencyClaim` of the issuer, or leave it out here"
+            yield fault(workspace, "no-residency-claim", ("spec", "issuers", at), message, hint)
 
 
 def _check_names(

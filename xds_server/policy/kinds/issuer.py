@@ -96,6 +96,13 @@ class IssuerSpec(Part):
         "names that leads to it.",
         examples=["workspaces", ["realm", "workspaces"]],
     )
+    residency_claim: ClaimPath | None = Field(
+        default=None,
+        description="The claim that binds the caller's requests to a residency, as the header "
+        "`x-fairlead-residency` does and on top of it: a text such as `eu`, `country:fr` or `location:eu-west-3`. A "
+        "token without it is bound to nothing.",
+        examples=["residency", ["tenant", "residency"]],
+    )
     clock_skew: Duration = Field(
         default=60.0,
         description="How far clocks may be apart when `exp` and `nbf` are checked.",

@@ -28,6 +28,12 @@ class WorkspaceSpec(Part):
         description="The issuers whose tokens open this workspace. `[]` lets nobody in.",
         examples=[["fairlead-dev"]],
     )
+    residency_required: bool = Field(
+        default=False,
+        description="Whether a token must bind its caller to a residency, in the claim that its issuer names "
+        "(`residencyClaim`). Without it, one that does not may go wherever policy allows.",
+        examples=[True],
+    )
 
 
 @manifest

@@ -23,12 +23,22 @@ def issuer_rules(spec: dict[str, Any]) -> Iterator[Fault]:
     """What breaks a rule in an Issuer."""
     if isinstance(spec.get("jwks"), dict):
         yield from _jwks(spec["jwks"])
+    yield from _residency_claim(spec.get("residencyClaim"))
     headers = spec.get("headers")
     yield from same_words(("spec", "headers"), headers)
     for index, header in enumerate(headers if isinstance(headers, tuple) else ()):
         if isinstance(header, str) and header.casefold() in _NOT_FOR_TOKENS:
             message = f"`{header}` cannot carry a bearer token"
             yield Fault("bad-value", ("spec", "headers", index), message, "for example `Authorization`")
+
+
+def _residency_claim(claim: Any) -> Iterator[Fault]:
+    # Envoy takes the path as one text, with a dot between two names.
+    for index, name in enumerate(claim if isinstance(claim, tuple) else ()):
+        if isinstance(name, str) and "." in name:
+            message = f"`{name}` has a dot, and Envoy would look for a claim within a claim"
+            hint = "name a claim without one; `[tenant, residency]` leads into `tenant`"
+            yield Fault("bad-claim", ("spec", "residencyClaim", index), message, hint)
 
 
 def _jwks(jwks: dict[str, Any]) -> Iterator[Fault]:
