@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,8 @@ from tests.e2e.tokens import AUDIENCE, TestIssuer
 from tests.e2e.upstream import Seen
 from tests.e2e.wire import Answer, ask, bearer
 from tests.e2e.world import FRANKFURT, PARIS, VIRGINIA
+from xds_server.cli.policies import read
+from xds_server.graph import Wish, explain
 
 pytestmark = pytest.mark.envoy
 
@@ -260,3 +263,33 @@ def test_a_claim_that_says_nothing_opens_nothing(cold: Cold, workspace: str, ten
     with cold.upstreams.watch() as seen:
         answer = ask(cold.port, f"/{workspace}/models/free", headers=bearer(token))
     assert (answer.status, answer.code, seen) == (403, "FORBIDDEN", [])
+
+
+def test_explain_says_what_a_request_gets(cold: Cold, seed: str) -> None:
+    """Drawn at random: a model, what the headers say, and what the token is bound to."""
+    chance, graph = random.Random(seed), read(cold.folder).graph
+    residencies = [None, None, "eu", "na", "as", "country:de", "country:fr", f"location:{VIRGINIA}"]
+    hints = [None, PARIS, FRANKFURT, VIRGINIA, "nowhere"]
+    bonds = [None, None, "eu", "na", "country:de", ""]
+    models = ["acme/models/free", "acme/models/bound", "acme/models/silent", "acme/models/standby"]
+    outcomes = set()
+    for _ in range(120):
+        path = "/" + chance.choice([*models, "strict/models/free"])
+        wish, bond = Wish(chance.choice(residencies), chance.choice(hints)), chance.choice(bonds)
+        said = {} if bond is None else {"tenant": {"residency": bond}}
+        claims = FENCED.claims("acme", "strict", **said)
+        told = explain(graph, path, region=PARIS, claims=claims, wish=wish)
+        headers = [(name, each) for name, each in ((RESIDENCY, wish.residency), (HINT, wish.hint)) if each]
+        answer = ask(cold.port, path, headers=[*bearer(FENCED.sign(claims)), *headers])
+        served = PLACES[answer.json()["upstream"]] if answer.status == 200 else answer.code
+        expected = told.refusal.code if told.refusal is not None else told.shares[0].hops[0].place
+        assert served == expected, (path, wish, bond)
+        outcomes.add(served)
+    assert outcomes >= {
+        PARIS,
+        FRANKFURT,
+        VIRGINIA,
+        "RESIDENCY_NOT_OFFERED",
+        "FORBIDDEN",
+        "UPSTREAM_UNAVAILABLE",
+    }

@@ -72,7 +72,7 @@ class Rendition:
 
     def _compile_fleet(self, graph: Graph) -> Layer:
         last, known = self._fleet
-        if last is None or last.places != graph.places or _trust_differs(last, graph):
+        if last is None or last.choices.keys() != graph.choices.keys() or _trust_differs(last, graph):
             known = layer([*_compile_fleet(graph), self._roots])
         self._fleet = (graph, known)
         return known
@@ -144,7 +144,7 @@ def _compile_fleet(graph: Graph) -> Iterator[Resource]:
     remote = sorted(name_key_cluster(each.name) for each in graph.authorities.values() if each.jwks is None)
     yield encode_extension(compile_authentication(graph), AUTHENTICATION, uses=remote)
     yield encode_extension(compile_membership(graph, NEWEST), MEMBERSHIP)
-    yield encode_extension(compile_hints(graph.places.values()), LOCATION_HINT)
+    yield encode_extension(compile_hints(graph.choices), LOCATION_HINT)
     for authority in graph.authorities.values():
         if authority.jwks is None:
             yield compile_key_cluster(authority, NEWEST)

@@ -40,7 +40,7 @@ from envoy_data_plane.xds.type.matcher.v3 import (
     MatcherOnMatch,
 )
 
-from xds_server.graph import Backend, Place, Revision, list_names
+from xds_server.graph import Backend, Revision, list_names
 from xds_server.wire import message_class
 
 from . import cel
@@ -91,15 +91,17 @@ def _note(key: str) -> ConfigKeyValuePair:
     return ConfigKeyValuePair(metadata_namespace=SUBSET_METADATA, key=key, type=ConfigValueType.STRING)
 
 
-def compile_hints(places: Iterable[Place]) -> ExtensionWithMatcher:
+def compile_hints(locations: Iterable[str]) -> ExtensionWithMatcher:
     """The filter that has the hinted location tried first: one look into a map of all. Other hints say nothing."""
-    actions = {name: MatcherOnMatch(action=_prefer(name)) for name in sorted(each.name for each in places)}
+    actions = {name: MatcherOnMatch(action=_prefer(name)) for name in sorted(locations)}
     tree = MatcherMatcherTree(
         input=_named("hint", HttpRequestHeaderMatchInput(header_name=HINT_HEADER)),
         exact_match_map=MatcherMatcherTreeMatchMap(map=actions),
     )
+    # An empty map is none to Envoy: a matcher without anything to match matches nothing.
+    matcher = Matcher(matcher_tree=tree) if actions else Matcher()
     return ExtensionWithMatcher(
-        xds_matcher=Matcher(matcher_tree=tree),
+        xds_matcher=matcher,
         extension_config=TypedExtensionConfig(name="composite", typed_config=Any.pack(Composite())),
     )
 

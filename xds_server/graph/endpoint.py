@@ -218,6 +218,19 @@ class Endpoint:
             if backend.tls is not None and backend.tls.ca_file is not None and backend.tls.ca is not None
         }
 
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The locations at which callers may hint, each as often as a revision is there."""
+        return tuple(
+            name
+            for deployment in self.deployments
+            for revision in deployment.revisions
+            if revision.routing.caller_choice
+            for name in {
+                each.place.name for each in revision.backends if each.weight > 0 and not each.standby
+            }
+        )
+
     def deployment(self, environment: str) -> Deployment | None:
         """The deployment in an environment, or ``None``."""
         return next((each for each in self.deployments if each.environment == environment), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import InitVar, dataclass, field
 from functools import cached_property
@@ -85,6 +86,8 @@ class Graph:
     """All endpoints of all tenants, by path."""
     clusters: int = field(init=False, compare=False, repr=False)
     """How many revisions all endpoints have: each is a cluster."""
+    choices: Counter[str] = field(init=False, compare=False, repr=False)
+    """The locations at which callers may hint, and how many revisions are there."""
 
     def __post_init__(self, before: Graph | None) -> None:
         tenants, endpoints = (before.tenants, before.endpoints) if before is not None else (EMPTY, EMPTY)
@@ -101,6 +104,12 @@ class Graph:
         count += sum(len(each.revisions) for each in put.values()) - sum(len(each.revisions) for each in old)
         object.__setattr__(self, "endpoints", endpoints.amend(gone, put))
         object.__setattr__(self, "clusters", count)
+        choices = before.choices if before is not None else Counter[str]()
+        leaving = Counter(name for each in old for name in each.choices)
+        come = Counter(name for each in put.values() for name in each.choices)
+        if leaving != come:
+            choices = choices + come - leaving
+        object.__setattr__(self, "choices", choices)
 
     @cached_property
     def regions(self) -> Mapping[str, Place]:
