@@ -43,7 +43,7 @@ ENDPOINT_METADATA = "fairlead"
 # The namespace in which Envoy compares what a request asks for with what an endpoint is. Fixed by Envoy, too.
 SUBSET_METADATA = "envoy.lb"
 # Our namespace in route metadata: what residencies a deployment offers.
-RESIDENCY_METADATA = "fairlead.residency"
+RESIDENCY_METADATA = "fairlead.residencies"
 
 # Dynamic metadata: the path's workspace, where conditions can't cut it out of the path themselves.
 PATH_METADATA = "fairlead.normalised_path"
