@@ -139,7 +139,7 @@ def describe_subsets(revision: Revision) -> dict[str, Anything]:
             "subset_selectors": [{"keys": list(each), "fallback_policy": "NO_FALLBACK"} for each in keys],
             "metadata_fallback_policy": "FALLBACK_LIST",
             "list_as_any": True,
-            "locality_weight_aware": bool(revision.routing.weights),
+            "locality_weight_aware": revision.routing.shares,
         }
     }
 

@@ -221,6 +221,8 @@ class Endpoint:
     @property
     def choices(self) -> tuple[str, ...]:
         """The locations at which callers may hint, each as often as a revision is there."""
+        if self.unbuilt is not None:  # nothing is put off where callers choose
+            return ()
         return tuple(
             name
             for deployment in self.deployments

@@ -68,22 +68,22 @@ def unread(file: str, text: str, known: Known) -> Workload:
 
 
 def list_plain(manifests: Iterable[Manifest]) -> Iterator[Workload]:
-    """Those of the manifests that may be left unread another time: workloads that are enabled, refer to no file, have
-    nothing that moves at run time, and are alone in their pieces."""
+    """Those of the manifests that may be left unread another time: workloads that are enabled, refer to no file, say
+    nothing that somebody looks for in all workloads, and are alone in their pieces."""
     for each in manifests:
         if not isinstance(each, Workload):
             continue
         if each.brief is not None or (
-            _is_alone(each.origin) and each.spec.enabled and not references(each) and not _moves(each)
+            _is_alone(each.origin) and each.spec.enabled and not references(each) and not _stands_out(each)
         ):
             yield each
 
 
-def _moves(workload: Workload) -> bool:
-    """Whether somebody looks at it now and then, and not only when it changes."""
+def _stands_out(workload: Workload) -> bool:
+    """Whether somebody looks at all workloads for what it says: at what moves, or at where callers may choose."""
     return any(
         each.rollout is not None
-        or (each.routing is not None and each.routing.overflow is not None)
+        or (each.routing is not None and (each.routing.overflow is not None or each.routing.caller_choice))
         or any(revision.registration is not None for revision in each.revisions)
         for each in workload.spec.deployments
     )
