@@ -89,6 +89,8 @@ def _show_on_demand(catalogue: Catalogue, gateway: str, region: str) -> Iterator
 
 def _show_layer(layer: Layer, suffix: str) -> Iterator[tuple[str, Plain]]:
     for key, resources in layer.items():
+        if not resources:  # a recipe that nothing is made by
+            continue
         kind = _KINDS[type_of(key).rpartition(".")[2]]
         reserve = "-in-reserve" if is_reserve(key) else ""
         yield f"{kind}{reserve}{suffix}.yaml", [show(resources[name]) for name in sorted(resources)]
