@@ -20,6 +20,7 @@ _WORKLOAD: dict[str, Any] = {
             "environment": "production",
             "enabled": True,
             "policies": ["eu"],
+            "sticky": {"header": "x-user", "claim": ["a", "b"], "cookie": {"name": "s", "ttl": "1h"}},
             "revisions": [
                 {
                     "name": "v1",

@@ -33,6 +33,7 @@ HOT = [
     "envoy.config.route.v3.ScopedRouteConfiguration",
     "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
     "envoy.extensions.filters.http.lua.v3.Lua",
+    "envoy.extensions.filters.http.lua.v3.LuaPerRoute",
     "envoy.extensions.filters.http.rbac.v3.RBACPerRoute",
     "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec",
     "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",

@@ -117,6 +117,7 @@ def _lines(decision: Decision) -> Iterator[str]:
         ("access", decision.access),
         ("environment", environment if decision.environment is not None else None),
         ("forwarded", None if refusal else decision.forwarded_path),
+        ("sticky", " | ".join(decision.sticky) or None),
         ("refused", f"{refusal.status} {refusal.code}: {refusal.reason}" if refusal else None),
         *(("note", note) for note in decision.notes),
     ):

@@ -22,6 +22,7 @@ from envoy_data_plane.google.protobuf import Any
 
 from .names import (
     BACKEND,
+    CALLER_HEADER,
     ENDPOINT_METADATA,
     ENVIRONMENT_HEADER,
     ERROR_HEADER,
@@ -41,6 +42,7 @@ _INTERNAL = (
     REGION_HEADER,
     PREFIX_HEADER,
     ERROR_HEADER,
+    CALLER_HEADER,
 )
 
 # A server that reads headers the way CGI does takes `_` for `-`, and would read a client's copy as ours.
@@ -70,7 +72,8 @@ def early_mutation() -> TypedExtensionConfig:
 
 def internal_mutation() -> MutationFilter:
     """Takes the internal headers out of what goes to the model."""
-    return MutationFilter(mutations=Mutations(request_mutations=[HeaderMutation(remove=PATH_HEADER)]))
+    mutations = [HeaderMutation(remove=name) for name in (PATH_HEADER, CALLER_HEADER)]
+    return MutationFilter(mutations=Mutations(request_mutations=mutations))
 
 
 def router() -> Router:

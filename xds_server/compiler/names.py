@@ -17,7 +17,7 @@ RUNTIME = "envoy.service.runtime.v3.Runtime"
 SECRET = "envoy.extensions.transport_sockets.tls.v3.Secret"  # noqa: S105 (a type, not a password)
 
 # HTTP filters, in the order in which they stand. Those that change with issuers and workspaces come over ECDS under
-# the same name; `ACCESS` is also the key of per-model configuration in routes.
+# the same name; `ACCESS` and `CALLER` are also keys of per-model configuration in routes.
 PATH_NOTE = "fairlead.path_note"
 WORKSPACE_NOTE = "fairlead.workspace_note"
 CREDENTIALS = "fairlead.credentials"
@@ -26,6 +26,7 @@ MEMBERSHIP = "fairlead.membership"
 REQUEST = "fairlead.request"
 ON_DEMAND = "fairlead.on_demand"
 ACCESS = "fairlead.access"
+CALLER = "fairlead.caller"
 INTERNAL_HEADERS = "fairlead.internal_headers"
 ROUTER = "envoy.filters.http.router"
 # Filters behind the choice of a backend.
@@ -53,6 +54,7 @@ REVISION_HEADER = "x-fairlead-revision"
 REGION_HEADER = "x-fairlead-region"
 PREFIX_HEADER = "x-fairlead-prefix"  # internal: carries a backend's path prefix between two upstream filters
 ERROR_HEADER = "x-fairlead-error"
+CALLER_HEADER = "x-fairlead-caller"  # internal: by what a sticky split knows the caller
 
 RUNTIME_LAYER = "fairlead"
 SYSTEM_ROOTS = "system-roots"

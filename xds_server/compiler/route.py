@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache, lru_cache
 from typing import Any
 
-from xds_server.graph import ClaimRule, Deployment, Endpoint, Named, Selection, Trust, list_selections
+from xds_server.graph import (
+    ClaimRule,
+    Deployment,
+    Endpoint,
+    Named,
+    Selection,
+    Traffic,
+    Trust,
+    list_selections,
+)
 from xds_server.snapshot import Resource
 from xds_server.wire import message_class, pack
 
@@ -22,6 +31,15 @@ from .names import (
     ROUTE_CONFIGURATION,
     WORKSPACE_HEADER,
     name_cluster,
+)
+from .sticky import (
+    describe_caller,
+    describe_keys,
+    describe_new_key,
+    find_sticky,
+    give_cookie,
+    match_keyless,
+    readdress_cookie,
 )
 from .target import Target
 
@@ -49,7 +67,7 @@ class _Shape:
     default_environment: str
     trusts: tuple[Trust, ...]
     rules: tuple[ClaimRule, ...]
-    splits: tuple[tuple[str, tuple[tuple[str, int], ...]], ...]
+    splits: tuple[tuple[str, tuple[tuple[str, int], ...], Traffic], ...]
     endpoint: Endpoint = field(compare=False)
 
     @classmethod
@@ -59,7 +77,7 @@ class _Shape:
             endpoint.default_environment,
             endpoint.trusts,
             endpoint.rules,
-            tuple([(each.environment, each.split) for each in endpoint.deployments]),
+            tuple([(each.environment, each.split, each.traffic) for each in endpoint.deployments]),
             endpoint,
         )
 
@@ -73,9 +91,9 @@ def _pattern(shape: _Shape, target: Target) -> Any:
     """
     endpoint = shape.endpoint
     routes = [
-        {"match": match, **answer}
+        {"match": {**match, **condition}, **answer}
         for selection in list_selections(endpoint)
-        for answer in [_answer(endpoint, selection.deployment, target)]
+        for condition, answer in _answers(endpoint, selection.deployment, target)
         for match in _matches(endpoint, selection)
     ]
     return message_class(ROUTE_CONFIGURATION)(
@@ -98,7 +116,7 @@ def _pattern(shape: _Shape, target: Target) -> Any:
 
 def _address(message: Any, endpoint: Endpoint) -> None:
     """Have routes that were written for one endpoint be those of another of its shape."""
-    path, written = endpoint.path, len(message.name)
+    path, written = endpoint.path, message.name
     [host] = message.virtual_hosts
     message.name = host.name = path
     host.request_headers_to_add[-1].header.value = endpoint.name
@@ -107,12 +125,14 @@ def _address(message: Any, endpoint: Endpoint) -> None:
             route.match.path = f"/{path}"
         else:
             route.match.prefix = f"/{path}/"
+        for option in route.response_headers_to_add:
+            option.header.value = readdress_cookie(option.header.value, written, path)
         action = route.route
         if action.cluster:
-            action.cluster = path + action.cluster[written:]
+            action.cluster = path + action.cluster[len(written) :]
         else:
             for each in action.weighted_clusters.clusters:
-                each.name = path + each.name[written:]
+                each.name = path + each.name[len(written) :]
 
 
 def set_header(name: str, value: str) -> dict[str, Any]:
@@ -140,14 +160,31 @@ def _matches(endpoint: Endpoint, selection: Selection) -> Iterator[dict[str, Any
     yield {"prefix": f"/{endpoint.path}/", **named}
 
 
-def _answer(endpoint: Endpoint, deployment: Deployment | None, target: Target) -> dict[str, Any]:
+def _answers(
+    endpoint: Endpoint, deployment: Deployment | None, target: Target
+) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """What a route does, by what else must hold of the request: the first that holds decides."""
     if deployment is None or not deployment.split:
         # The body is written by the listener's local reply mapping, once for the fleet rather than once a model.
-        return {"direct_response": {"status": 404}}
-    return _forward(endpoint, deployment, target)
+        yield {}, {"direct_response": {"status": 404}}
+        return
+    sticky = find_sticky(deployment)
+    if sticky is None:
+        yield {}, _forward(endpoint, deployment, target)
+        return
+    caller = describe_caller(endpoint, sticky)
+    filters = {"typed_per_filter_config": caller} if caller else {}
+    if sticky.cookie is not None:
+        cookie = {"response_headers_to_add": [give_cookie(sticky.cookie, endpoint.path)]}
+        forward = _forward(endpoint, deployment, target, describe_new_key())
+        yield {"headers": match_keyless(sticky, sticky.cookie)}, {**forward, **filters, **cookie}
+    yield {}, {**_forward(endpoint, deployment, target, describe_keys(sticky)), **filters}
 
 
-def _forward(endpoint: Endpoint, deployment: Deployment, target: Target) -> dict[str, Any]:
+def _forward(
+    endpoint: Endpoint, deployment: Deployment, target: Target, keys: Sequence[dict[str, Any]] = ()
+) -> dict[str, Any]:
+    """The route to a split; ``keys`` are the hash policies that pick from it."""
     headers = [set_header(ENVIRONMENT_HEADER, deployment.environment)]
     # No total timeout: answers stream. The connection manager bounds silence and the whole stream.
     action: dict[str, Any] = {"prefix_rewrite": "/", "timeout": {}, "auto_host_rewrite": {"value": True}}
@@ -169,8 +206,11 @@ def _forward(endpoint: Endpoint, deployment: Deployment, target: Target) -> dict
                     "request_headers_to_add": [set_header(REVISION_HEADER, revision)],
                 }
                 for revision, weight in split
-            ]
+            ],
+            **({"use_hash_policy": {"value": True}} if keys else {}),
         }
+        if keys:
+            action["hash_policy"] = keys
     return {"route": action, "request_headers_to_add": headers}
 
 

@@ -22,6 +22,7 @@ from .place import Flavor, Place, measure_distance, order_places
 from .placement import Allowance, Attachment, Placement, Removal
 from .restoration import Remains, Restored, restore
 from .selection import Named, Selection, list_selections
+from .traffic import Cookie, Sticky, Traffic
 
 __all__ = [
     "NOTHING",
@@ -33,6 +34,7 @@ __all__ = [
     "Built",
     "Certificate",
     "ClaimRule",
+    "Cookie",
     "Decision",
     "Delivery",
     "Deployment",
@@ -60,7 +62,9 @@ __all__ = [
     "RunPath",
     "Selection",
     "Share",
+    "Sticky",
     "Tenant",
+    "Traffic",
     "Trust",
     "UpstreamTls",
     "Vanished",

@@ -52,7 +52,10 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """How a request is decided. With a ``refusal`` it goes nowhere; what was decided before it is still told."""
+    """How a request is decided. With a ``refusal`` it goes nowhere; what was decided before it is still told.
+
+    ``sticky``: the caller's keys, in the order in which they are looked for; the first decides the revision.
+    """
 
     method: str
     url: str
@@ -68,4 +71,5 @@ class Decision:
     forwarded_path: str | None = None
     shares: tuple[Share, ...] = ()
     refusal: Refusal | None = None
+    sticky: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())

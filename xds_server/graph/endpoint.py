@@ -9,6 +9,7 @@ from xds_server.policy import Address, Workload
 
 from .place import Flavor, Place
 from .placement import Placement
+from .traffic import PLAIN, Traffic, scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +76,16 @@ class Deployment:
     environment: str
     revisions: tuple[Revision, ...]
     placement: Placement
+    traffic: Traffic = PLAIN
 
     @property
     def split(self) -> tuple[tuple[str, int], ...]:
-        """The revisions in the split with their weights, in declared order; weight 0 is out of it."""
-        return tuple((revision.name, revision.weight) for revision in self.revisions if revision.weight > 0)
+        """The revisions in the split with their weights, in declared order; weight 0 is out of it.
+
+        Of a sticky one, as parts of the same whole in an order of their own: see ``scale``.
+        """
+        split = tuple((revision.name, revision.weight) for revision in self.revisions if revision.weight > 0)
+        return scale(split) if self.traffic.sticky is not None and split else split
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from .order import order_backends
 from .path import PathRefusedError, hides_dots, normalise_path, split_run_path
 from .place import Place, measure_distance
 from .selection import list_selections
+from .traffic import list_keys
 
 _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 _ENVIRONMENT = re.compile(r"(?:^|&)environment(?:=([^&]*))?(?=&|$)")
@@ -77,6 +78,8 @@ def _select(decision: Decision, graph: Graph, endpoint: Endpoint, query: str) ->
     if not any(share.hops for share in shares if share.weight > 0):
         refusal = Refusal(503, "UPSTREAM_UNAVAILABLE", "no backend stands in an allowed place")
         return replace(decision, shares=shares, refusal=refusal)
+    if len(selection.deployment.split) > 1:
+        decision = replace(decision, sticky=list_keys(selection.deployment.traffic))
     return replace(decision, shares=shares)
 
 
@@ -107,12 +110,13 @@ def _check_query(query: str) -> Refusal | None:
 
 
 def _share(deployment: Deployment, origin: Place | None) -> tuple[Share, ...]:
-    total = sum(revision.weight for revision in deployment.revisions)
+    split = dict(deployment.split)
+    total = sum(split.values())
     return tuple(
         Share(
             revision=revision.name,
             weight=revision.weight,
-            percent=100 * revision.weight / total if total else 0.0,
+            percent=100 * split.get(revision.name, 0) / total if total else 0.0,
             cluster=(deployment.environment, revision.name),
             hops=_list_hops(revision, origin),
             excluded=_list_excluded(deployment, revision),

@@ -14,6 +14,7 @@ from .endpoint import Backend, ClaimRule, Deployment, Endpoint, Revision
 from .fault import fault
 from .placement import UNBOUND, Allowance, Attachment, Placement, environment_point
 from .reference import unknown_environment, unknown_policy
+from .traffic import build_traffic
 
 _Path = tuple[str | int, ...]
 
@@ -34,7 +35,9 @@ def build_endpoint(workload: Workload, context: Context) -> tuple[Endpoint | Non
             found += faults
             revisions.append(revision)
         if spec.enabled:
-            deployments.append(Deployment(spec.environment, tuple(revisions), placement))
+            deployments.append(
+                Deployment(spec.environment, tuple(revisions), placement, traffic=build_traffic(spec))
+            )
     if not workload.spec.enabled:
         return None, found
     rules = tuple(ClaimRule(rule.claim, rule.any_of) for rule in workload.spec.access.claims)

@@ -42,6 +42,7 @@ from xds_server.policy.kinds.policy import (
     LocationPolicy,
     Policy,
 )
+from xds_server.policy.kinds.traffic import Sticky, StickyCookie
 from xds_server.policy.kinds.workload import (
     Access,
     Agent,
@@ -128,6 +129,8 @@ __all__ = [
     "Revision",
     "Roster",
     "Severity",
+    "Sticky",
+    "StickyCookie",
     "Timeouts",
     "Workload",
     "WorkloadMetadata",

@@ -23,6 +23,7 @@ from xds_server.policy.kinds.names import (
     WorkloadName,
 )
 from xds_server.policy.kinds.policy import ResourceType
+from xds_server.policy.kinds.traffic import Sticky
 
 Threshold = Annotated[int, Field(ge=1, le=1000)]
 
@@ -159,6 +160,10 @@ class Deployment(Part):
         default=(),
         description="Policies that bind this deployment, on top of the environment's.",
         examples=[["gpu-only"]],
+    )
+    sticky: Sticky | None = Field(
+        default=None,
+        description="How callers stay with one revision. Without it, each request is dealt anew.",
     )
     revisions: tuple[Revision, ...] = Field(
         min_length=1,

@@ -8,6 +8,7 @@ from typing import Any
 from xds_server.policy.kinds.address import AddressError, parse_address
 from xds_server.policy.kinds.duration import parse_duration
 from xds_server.policy.reading.fault import Fault, Path
+from xds_server.policy.rules.traffic import traffic_rules
 from xds_server.policy.rules.value import entries, mapping, repeated, text, whole
 
 MOST = 2**32 - 1
@@ -30,6 +31,7 @@ def workload_rules(spec: dict[str, Any]) -> Iterator[Fault]:
         if "policies" in deployment:
             yield from _names((*way, "policies"), deployment["policies"])
         yield from _revisions(way, deployment)
+        yield from traffic_rules(way, deployment)
 
 
 def _revisions(way: Path, deployment: dict[str, Any]) -> Iterator[Fault]:

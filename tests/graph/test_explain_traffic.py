@@ -1,0 +1,47 @@
+"""What is told of how requests are dealt to revisions."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.graph import world as w
+from xds_server.graph import Decision, Graph, explain
+
+_STICKY = {"header": "X-User-Id", "claim": ["account", "id"], "cookie": {"name": "s", "ttl": "90m"}}
+
+
+@pytest.fixture(scope="module")
+def graph() -> Graph:
+    weights = {"v2": 1, "v1": 2, "v0": 0}
+    two = [w.revision(name, w.backend("eu-west-3"), weight=weight) for name, weight in weights.items()]
+    return w.build_graph(
+        w.gateway(),
+        w.issuer("dev"),
+        w.workspace("acme"),
+        w.model("sticky", w.deployment(*two, sticky=_STICKY)),
+        w.model("single", w.deployment(w.revision("v1", w.backend("eu-west-3")), sticky=_STICKY)),
+        w.model("plain", w.deployment(*two)),
+    )
+
+
+def ask(graph: Graph, url: str) -> Decision:
+    return explain(graph, f"/acme/models/{url}", region="eu-west-3")
+
+
+def test_the_keys_are_told_in_order(graph: Graph) -> None:
+    assert ask(graph, "sticky").sticky == (
+        "header x-user-id",
+        "claim account.id",
+        "cookie s, given for 90m",
+    )
+
+
+@pytest.mark.parametrize("name", ["single", "plain"])
+def test_where_there_is_nothing_to_pick_or_no_key_there_is_nothing_to_tell(graph: Graph, name: str) -> None:
+    assert ask(graph, name).sticky == ()
+
+
+def test_shares_are_those_that_callers_meet(graph: Graph) -> None:
+    shares = {share.revision: share.percent for share in ask(graph, "sticky").shares}
+    assert shares == {"v2": 33.33, "v1": 66.67, "v0": 0.0}
+    assert {share.weight for share in ask(graph, "sticky").shares} == {0, 1, 2}
