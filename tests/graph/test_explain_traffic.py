@@ -7,6 +7,7 @@ import pytest
 from tests.graph import world as w
 from xds_server.graph import Decision, Graph, explain
 
+_TESTER = {"claim": "role", "anyOf": ["tester"]}
 _STICKY = {"header": "X-User-Id", "claim": ["account", "id"], "cookie": {"name": "s", "ttl": "90m"}}
 
 
@@ -21,11 +22,14 @@ def graph() -> Graph:
         w.model("sticky", w.deployment(*two, sticky=_STICKY)),
         w.model("single", w.deployment(w.revision("v1", w.backend("eu-west-3")), sticky=_STICKY)),
         w.model("plain", w.deployment(*two)),
+        w.model("choosy", w.deployment(*two, sticky=_STICKY, testers={"claims": [_TESTER]})),
     )
 
 
-def ask(graph: Graph, url: str) -> Decision:
-    return explain(graph, f"/acme/models/{url}", region="eu-west-3")
+def ask(graph: Graph, url: str, role: str | None = None, **headers: str) -> Decision:
+    claims = {"iss": w.ISSUER, "workspaces": ["acme"], "role": role} if role is not None else None
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return explain(graph, f"/acme/models/{url}", region="eu-west-3", claims=claims, headers=named)
 
 
 def test_the_keys_are_told_in_order(graph: Graph) -> None:
@@ -45,3 +49,28 @@ def test_shares_are_those_that_callers_meet(graph: Graph) -> None:
     shares = {share.revision: share.percent for share in ask(graph, "sticky").shares}
     assert shares == {"v2": 33.33, "v1": 66.67, "v0": 0.0}
     assert {share.weight for share in ask(graph, "sticky").shares} == {0, 1, 2}
+
+
+def test_a_choice_is_all_of_the_split(graph: Graph) -> None:
+    for decision, source in (
+        (ask(graph, "choosy?revision=v0", "tester"), "the query"),
+        (
+            ask(graph, "choosy", "tester", x_fairlead_use_revision="v0"),
+            "the header x-fairlead-use-revision",
+        ),
+    ):
+        assert decision.refusal is None
+        assert (decision.revision, decision.revision_from, decision.sticky) == ("v0", source, ())
+        assert [(share.revision, share.percent) for share in decision.shares] == [("v0", 100.0)]
+
+
+def test_who_is_no_tester_may_not_choose(graph: Graph) -> None:
+    for url in ("choosy?revision=v0", "choosy?revision=nope"):
+        refusal = ask(graph, url, "guest").refusal
+        assert refusal is not None
+        assert (refusal.status, refusal.code) == (403, "REVISION_FORBIDDEN")
+
+
+def test_without_testers_nothing_is_a_choice(graph: Graph) -> None:
+    decision = ask(graph, "plain?revision=v0&revision=v1", x_fairlead_use_revision="v2")
+    assert (decision.refusal, decision.revision) == (None, None)

@@ -51,6 +51,9 @@ def explain(
         typer.Option("--claims", help="The claims of the token, as JSON; access is not checked if left out."),
     ] = None,
     method: Annotated[str, typer.Option("--method", "-X", help="The HTTP method.")] = "POST",
+    header: Annotated[
+        list[str] | None, typer.Option("--header", "-H", help="A header of the request, as `name: value`.")
+    ] = None,
     gateway: GatewayChoice = None,
     output: Annotated[Format, typer.Option("--output", "-o", help="The format of the answer.")] = Format.TEXT,
 ) -> None:
@@ -72,6 +75,7 @@ def explain(
         region=region,
         claims=parsed,
         method=method.upper(),
+        headers=dict(_header(each) for each in header or ()),
         keep_escaped_slashes=edge.gateway.spec.paths.encoded_slashes == "keep",
         delivery=find_delivery(graph, edge),
     )
@@ -89,6 +93,13 @@ def _claims(text: str) -> dict[str, Any]:
     if not isinstance(claims, dict):
         raise typer.BadParameter("claims are a JSON object", param_hint="--claims")
     return claims
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip():
+        raise typer.BadParameter(f"{text!r} is not of the form `name: value`", param_hint="--header")
+    return name.strip().lower(), value.strip()
 
 
 def _data(value: Any) -> Any:
@@ -117,6 +128,7 @@ def _lines(decision: Decision) -> Iterator[str]:
         ("access", decision.access),
         ("environment", environment if decision.environment is not None else None),
         ("forwarded", None if refusal else decision.forwarded_path),
+        ("revision", f"{decision.revision} (from {decision.revision_from})" if decision.revision else None),
         ("sticky", " | ".join(decision.sticky) or None),
         ("refused", f"{refusal.status} {refusal.code}: {refusal.reason}" if refusal else None),
         *(("note", note) for note in decision.notes),

@@ -21,7 +21,15 @@ from xds_server.graph import (
 from xds_server.snapshot import Resource
 from xds_server.wire import message_class, pack
 
-from .access import compile_access
+from .access import compile_access, compile_testers
+from .direct import (
+    AMBIGUOUS_REVISION,
+    UNKNOWN_REVISION,
+    list_ambiguities,
+    list_choices,
+    list_unknown,
+    refuse,
+)
 from .encode import encode
 from .names import (
     ACCESS,
@@ -67,7 +75,7 @@ class _Shape:
     default_environment: str
     trusts: tuple[Trust, ...]
     rules: tuple[ClaimRule, ...]
-    splits: tuple[tuple[str, tuple[tuple[str, int], ...], Traffic], ...]
+    splits: tuple[tuple[str, tuple[tuple[str, int], ...], tuple[str, ...], Traffic], ...]
     endpoint: Endpoint = field(compare=False)
 
     @classmethod
@@ -77,7 +85,12 @@ class _Shape:
             endpoint.default_environment,
             endpoint.trusts,
             endpoint.rules,
-            tuple([(each.environment, each.split, each.traffic) for each in endpoint.deployments]),
+            tuple(
+                [
+                    (each.environment, each.split, _list_chosen(each), each.traffic)
+                    for each in endpoint.deployments
+                ]
+            ),
             endpoint,
         )
 
@@ -91,7 +104,7 @@ def _pattern(shape: _Shape, target: Target) -> Any:
     """
     endpoint = shape.endpoint
     routes = [
-        {"match": {**match, **condition}, **answer}
+        {"match": _join(match, condition), **answer}
         for selection in list_selections(endpoint)
         for condition, answer in _answers(endpoint, selection.deployment, target)
         for match in _matches(endpoint, selection)
@@ -144,8 +157,21 @@ def _clusters(endpoint: Endpoint) -> set[str]:
     return {
         name_cluster(endpoint, deployment.environment, revision)
         for deployment in endpoint.deployments
-        for revision, _ in deployment.split
+        for revision in (*(name for name, _ in deployment.split), *_list_chosen(deployment))
     }
+
+
+def _list_chosen(deployment: Deployment) -> tuple[str, ...]:
+    """The revisions that testers may choose, whatever their weights."""
+    if deployment.traffic.testers is None:
+        return ()
+    return tuple(revision.name for revision in deployment.revisions)
+
+
+def _join(match: dict[str, Any], condition: dict[str, Any]) -> dict[str, Any]:
+    """A match, and what else must hold."""
+    query = [*match.get("query_parameters", ()), *condition.get("query_parameters", ())]
+    return {**match, **condition, **({"query_parameters": query} if query else {})}
 
 
 def _matches(endpoint: Endpoint, selection: Selection) -> Iterator[dict[str, Any]]:
@@ -168,6 +194,8 @@ def _answers(
         # The body is written by the listener's local reply mapping, once for the fleet rather than once a model.
         yield {}, {"direct_response": {"status": 404}}
         return
+    if deployment.traffic.testers is not None:
+        yield from _choices(endpoint, deployment, deployment.traffic.testers, target)
     sticky = find_sticky(deployment)
     if sticky is None:
         yield {}, _forward(endpoint, deployment, target)
@@ -181,10 +209,28 @@ def _answers(
     yield {}, {**_forward(endpoint, deployment, target, describe_keys(sticky)), **filters}
 
 
+def _choices(
+    endpoint: Endpoint, deployment: Deployment, testers: tuple[ClaimRule, ...], target: Target
+) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """What a route does for a request that names a revision."""
+    allowed = {"typed_per_filter_config": {ACCESS: compile_testers(endpoint, testers)}}
+    for condition in list_ambiguities():
+        yield condition, refuse(400, AMBIGUOUS_REVISION)
+    for condition, revision in list_choices(deployment):
+        yield condition, {**_forward(endpoint, deployment, target, only=revision), **allowed}
+    for condition in list_unknown():
+        yield condition, {**refuse(404, UNKNOWN_REVISION), **allowed}
+
+
 def _forward(
-    endpoint: Endpoint, deployment: Deployment, target: Target, keys: Sequence[dict[str, Any]] = ()
+    endpoint: Endpoint,
+    deployment: Deployment,
+    target: Target,
+    keys: Sequence[dict[str, Any]] = (),
+    *,
+    only: str | None = None,
 ) -> dict[str, Any]:
-    """The route to a split; ``keys`` are the hash policies that pick from it."""
+    """The route to a split, whose ``keys`` are the hash policies that pick from it, or to one revision ``only``."""
     headers = [set_header(ENVIRONMENT_HEADER, deployment.environment)]
     # No total timeout: answers stream. The connection manager bounds silence and the whole stream.
     action: dict[str, Any] = {"prefix_rewrite": "/", "timeout": {}, "auto_host_rewrite": {"value": True}}
@@ -192,7 +238,7 @@ def _forward(
         # The connection manager's is what a cold request may wait for its route. With the route, this one takes over.
         total = timedelta(seconds=target.fetching.total)
         action["max_stream_duration"] = {"max_stream_duration": total}
-    split = deployment.split
+    split = deployment.split if only is None else ((only, 1),)
     if len(split) == 1:
         [(revision, _)] = split
         headers.append(set_header(REVISION_HEADER, revision))

@@ -10,7 +10,9 @@ place is in or out. It must not know Envoy.
 from .builder import Builder, Built
 from .decision import Decision, Excluded, Hop, Refusal, Share
 from .delivery import Delivery, find_delivery
-from .endpoint import Backend, ClaimRule, Deployment, Endpoint, HealthCheck, Revision, Trust, UpstreamTls
+from .direct import HEADER as USE_REVISION_HEADER
+from .direct import PARAMETER as USE_REVISION_PARAMETER
+from .endpoint import Backend, Deployment, Endpoint, HealthCheck, Revision, Trust, UpstreamTls
 from .explain import explain
 from .graph import Authority, Certificate, Edge, Graph, Reach, Tenant
 from .ground import Ground, Grounds
@@ -21,11 +23,14 @@ from .path import PathRefusedError, RunPath, normalise_path, split_run_path
 from .place import Flavor, Place, measure_distance, order_places
 from .placement import Allowance, Attachment, Placement, Removal
 from .restoration import Remains, Restored, restore
+from .rule import ClaimRule
 from .selection import Named, Selection, list_selections
 from .traffic import Cookie, Sticky, Traffic
 
 __all__ = [
     "NOTHING",
+    "USE_REVISION_HEADER",
+    "USE_REVISION_PARAMETER",
     "Allowance",
     "Attachment",
     "Authority",

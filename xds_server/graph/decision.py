@@ -54,7 +54,8 @@ class Share:
 class Decision:
     """How a request is decided. With a ``refusal`` it goes nowhere; what was decided before it is still told.
 
-    ``sticky``: the caller's keys, in the order in which they are looked for; the first decides the revision.
+    ``revision`` is the one that a tester has chosen. ``sticky`` are the caller's keys, in the order in which they are
+    looked for; the first decides the revision.
     """
 
     method: str
@@ -71,5 +72,7 @@ class Decision:
     forwarded_path: str | None = None
     shares: tuple[Share, ...] = ()
     refusal: Refusal | None = None
+    revision: str | None = None
+    revision_from: str | None = None
     sticky: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())

@@ -9,6 +9,7 @@ from xds_server.policy import Address, Workload
 
 from .place import Flavor, Place
 from .placement import Placement
+from .rule import ClaimRule
 from .traffic import PLAIN, Traffic, scale
 
 
@@ -86,14 +87,6 @@ class Deployment:
         """
         split = tuple((revision.name, revision.weight) for revision in self.revisions if revision.weight > 0)
         return scale(split) if self.traffic.sticky is not None and split else split
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimRule:
-    """A condition on the token: the claim at ``path`` is, or holds, one of ``any_of``. Empty means never."""
-
-    path: tuple[str, ...]
-    any_of: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

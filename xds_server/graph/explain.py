@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
-from .access import Claims, find_authority, is_member, meets_rules
+from .access import Claims, find_authority, is_member, meets, meets_rules
 from .decision import Decision, Excluded, Hop, Refusal, Share
 from .delivery import Delivery
+from .direct import HEADER, AmbiguousRevisionError, find_choice
 from .endpoint import Deployment, Endpoint, Revision
 from .graph import Graph
 from .order import order_backends
 from .path import PathRefusedError, hides_dots, normalise_path, split_run_path
 from .place import Place, measure_distance
+from .rule import ClaimRule
 from .selection import list_selections
 from .traffic import list_keys
 
 _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 _ENVIRONMENT = re.compile(r"(?:^|&)environment(?:=([^&]*))?(?=&|$)")
 _ENCODED = re.compile(r"(?:^|&)(?=[^=&]*%)(?:[environmt]|%[67][0-9a-fA-F])+(?=[=&]|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """What a request says of who sends it: claims of a verified token (``None``: not looked at), and headers."""
+
+    claims: Claims | None
+    headers: Mapping[str, str]
 
 
 def explain(
@@ -28,14 +40,15 @@ def explain(
     region: str,
     claims: Claims | None = None,
     method: str = "POST",
+    headers: Mapping[str, str] = MappingProxyType({}),
     keep_escaped_slashes: bool = False,
     delivery: Delivery = "eager",
 ) -> Decision:
     """Decide a request as an Envoy in ``region`` would.
 
     ``url`` is absolute or a path with its query; ``claims`` are those of a verified token (``None``: access is not
-    checked); ``delivery`` is how models come to it. Never raises for what the request holds: a refusal is a decision,
-    too.
+    checked); ``headers`` are the request's, names in lower case; ``delivery`` is how models come to it. Never raises
+    for what the request holds: a refusal is a decision, too.
     """
     raw, mark, query = _split(url)
     decision = Decision(method=method, url=url, region=region)
@@ -61,10 +74,11 @@ def explain(
         refusal = Refusal(403, "FORBIDDEN", "the token's claims do not meet the model's access rules")
         return replace(decision, access="denied", origin=endpoint.origin, refusal=refusal)
     notes = (*decision.notes, *_note_delivery(endpoint, delivery))
-    return _select(replace(decision, origin=endpoint.origin, notes=notes), graph, endpoint, query)
+    decision = replace(decision, origin=endpoint.origin, notes=notes)
+    return _select(decision, graph, endpoint, query, Caller(claims, headers))
 
 
-def _select(decision: Decision, graph: Graph, endpoint: Endpoint, query: str) -> Decision:
+def _select(decision: Decision, graph: Graph, endpoint: Endpoint, query: str, caller: Caller) -> Decision:
     match = _ENVIRONMENT.search(query)
     named = (match[1] or "") if match else None
     selection = next(each for each in list_selections(endpoint) if each.matches(named))
@@ -74,13 +88,38 @@ def _select(decision: Decision, graph: Graph, endpoint: Endpoint, query: str) ->
     if selection.deployment is None:
         reason = f"the model is not deployed in environment `{environment}`"
         return replace(decision, refusal=Refusal(404, "DEPLOYMENT_NOT_FOUND", reason))
-    shares = _share(selection.deployment, graph.regions.get(decision.region))
-    if not any(share.hops for share in shares if share.weight > 0):
+    deployment, place = selection.deployment, graph.regions.get(decision.region)
+    if deployment.traffic.testers is not None:
+        decision = _choose(decision, deployment, deployment.traffic.testers, query, caller)
+        if decision.refusal is not None:
+            return decision
+    shares = _share(deployment, place, decision.revision)
+    if not any(share.hops for share in shares if share.percent > 0):
         refusal = Refusal(503, "UPSTREAM_UNAVAILABLE", "no backend stands in an allowed place")
         return replace(decision, shares=shares, refusal=refusal)
-    if len(selection.deployment.split) > 1:
-        decision = replace(decision, sticky=list_keys(selection.deployment.traffic))
+    if decision.revision is None and len(deployment.split) > 1:
+        decision = replace(decision, sticky=list_keys(deployment.traffic))
     return replace(decision, shares=shares)
+
+
+def _choose(
+    decision: Decision, deployment: Deployment, testers: Iterable[ClaimRule], query: str, caller: Caller
+) -> Decision:
+    """The decision with the revision that the request names, if it names one, or why it may not."""
+    try:
+        choice = find_choice(query, caller.headers.get(HEADER))
+    except AmbiguousRevisionError as error:
+        return replace(decision, refusal=Refusal(400, "BAD_REQUEST", str(error)))
+    if choice is None:
+        return decision
+    name, source = choice
+    if caller.claims is not None and not meets(testers, caller.claims):
+        refusal = Refusal(403, "REVISION_FORBIDDEN", "the token's claims are not those of a tester")
+        return replace(decision, refusal=refusal)
+    if name not in (each.name for each in deployment.revisions):
+        refusal = Refusal(404, "REVISION_NOT_FOUND", f"the deployment has no revision `{name}`")
+        return replace(decision, refusal=refusal)
+    return replace(decision, revision=name, revision_from=source)
 
 
 def _check_access(graph: Graph, claims: Claims | None, workspace: str) -> Refusal | None:
@@ -109,8 +148,8 @@ def _check_query(query: str) -> Refusal | None:
     return None
 
 
-def _share(deployment: Deployment, origin: Place | None) -> tuple[Share, ...]:
-    split = dict(deployment.split)
+def _share(deployment: Deployment, origin: Place | None, chosen: str | None) -> tuple[Share, ...]:
+    split = dict(deployment.split) if chosen is None else {chosen: 1}
     total = sum(split.values())
     return tuple(
         Share(
@@ -122,6 +161,7 @@ def _share(deployment: Deployment, origin: Place | None) -> tuple[Share, ...]:
             excluded=_list_excluded(deployment, revision),
         )
         for revision in deployment.revisions
+        if chosen in (None, revision.name)
     )
 
 

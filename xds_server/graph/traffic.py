@@ -8,7 +8,9 @@ from typing import Final
 
 from xds_server.policy import Deployment as DeploymentSpec
 from xds_server.policy import Sticky as StickySpec
-from xds_server.policy import format_duration
+from xds_server.policy import Testers, format_duration
+
+from .rule import ClaimRule
 
 PARTS: Final = 10_000
 """Into how many parts the callers of a sticky split are divided: a share is a multiple of 0.01 %."""
@@ -36,6 +38,8 @@ class Traffic:
     """What a deployment says of its requests; as it stands here, nothing."""
 
     sticky: Sticky | None = None
+    testers: tuple[ClaimRule, ...] | None = None
+    """Who may choose a revision; ``None``: nobody, and a request that seems to do so is like any other."""
 
 
 PLAIN: Final = Traffic()
@@ -44,9 +48,11 @@ PLAIN: Final = Traffic()
 
 def build_traffic(spec: DeploymentSpec) -> Traffic:
     """What a deployment's manifest says."""
-    if spec.sticky is None:
-        return PLAIN
-    return Traffic(sticky=_build_sticky(spec.sticky))
+    traffic = Traffic(
+        sticky=None if spec.sticky is None else _build_sticky(spec.sticky),
+        testers=None if spec.testers is None else _build_rules(spec.testers),
+    )
+    return PLAIN if traffic == PLAIN else traffic
 
 
 def scale(split: Sequence[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
@@ -82,6 +88,10 @@ def list_keys(traffic: Traffic) -> tuple[str, ...]:
         sticky.cookie and f"cookie {sticky.cookie.name}, given for {format_duration(sticky.cookie.ttl)}",
     )
     return tuple(key for key in keys if key)
+
+
+def _build_rules(spec: Testers) -> tuple[ClaimRule, ...]:
+    return tuple(ClaimRule(rule.claim, rule.any_of) for rule in spec.claims)
 
 
 def _build_sticky(spec: StickySpec) -> Sticky:

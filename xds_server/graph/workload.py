@@ -10,10 +10,11 @@ from xds_server.policy import Revision as RevisionSpec
 
 from .backend import build_backend, build_health_check
 from .context import Context
-from .endpoint import Backend, ClaimRule, Deployment, Endpoint, Revision
+from .endpoint import Backend, Deployment, Endpoint, Revision
 from .fault import fault
 from .placement import UNBOUND, Allowance, Attachment, Placement, environment_point
 from .reference import unknown_environment, unknown_policy
+from .rule import ClaimRule
 from .traffic import build_traffic
 
 _Path = tuple[str | int, ...]

@@ -21,6 +21,7 @@ from xds_server.policy.kinds.base import (
     WorkloadMetadata,
     WorkspaceMetadata,
 )
+from xds_server.policy.kinds.claim import ClaimRule, Testers
 from xds_server.policy.kinds.duration import format_duration, parse_duration
 from xds_server.policy.kinds.gateway import (
     Gateway,
@@ -49,7 +50,6 @@ from xds_server.policy.kinds.workload import (
     Backend,
     BackendHealthCheck,
     BackendTls,
-    ClaimRule,
     Deployment,
     Function,
     HealthCheck,
@@ -131,6 +131,7 @@ __all__ = [
     "Severity",
     "Sticky",
     "StickyCookie",
+    "Testers",
     "Timeouts",
     "Workload",
     "WorkloadMetadata",

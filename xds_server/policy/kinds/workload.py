@@ -8,9 +8,9 @@ from pydantic import Field
 
 from xds_server.policy.kinds.address import BackendAddress
 from xds_server.policy.kinds.base import Manifest, Part, WorkloadMetadata, manifest, part
+from xds_server.policy.kinds.claim import ClaimRule, Testers
 from xds_server.policy.kinds.duration import Duration
 from xds_server.policy.kinds.names import (
-    ClaimPath,
     DisplayName,
     FileName,
     Name,
@@ -19,7 +19,6 @@ from xds_server.policy.kinds.names import (
     Statuses,
     UrlPath,
     Weight,
-    Word,
     WorkloadName,
 )
 from xds_server.policy.kinds.policy import ResourceType
@@ -165,24 +164,14 @@ class Deployment(Part):
         default=None,
         description="How callers stay with one revision. Without it, each request is dealt anew.",
     )
+    testers: Testers | None = Field(
+        default=None,
+        description="Who may choose a revision. Without it, nobody, and `?revision=` is the workload's own.",
+    )
     revisions: tuple[Revision, ...] = Field(
         min_length=1,
         description="The versions that share its requests.",
         examples=[[{"name": "v1", "backends": [{"location": "eu-west-3", "address": "10.0.0.1:8000"}]}]],
-    )
-
-
-@part
-class ClaimRule(Part):
-    """A condition on one claim of the caller's token."""
-
-    claim: ClaimPath = Field(
-        description="The claim: its name, or the list of names that leads to it.",
-        examples=["role", ["realm_access", "roles"]],
-    )
-    any_of: tuple[Word, ...] = Field(
-        description="The claim must be, or hold, one of these. `[]` lets nobody in.",
-        examples=[["admin", "member"]],
     )
 
 
