@@ -21,6 +21,7 @@ _WORKLOAD: dict[str, Any] = {
             "enabled": True,
             "policies": ["eu"],
             "sticky": {"header": "x-user", "claim": ["a", "b"], "cookie": {"name": "s", "ttl": "1h"}},
+            "servedBy": True,
             "testers": {"claims": [{"claim": "role", "anyOf": ["tester"]}]},
             "revisions": [
                 {

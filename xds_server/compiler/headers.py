@@ -31,6 +31,7 @@ from .names import (
     PREFIX_HEADER,
     REGION_HEADER,
     REVISION_HEADER,
+    SERVED_BY_HEADER,
 )
 
 # The workspace header is not among them: a client may repeat the workspace, and the request guard compares it.
@@ -77,11 +78,10 @@ def internal_mutation() -> MutationFilter:
 
 
 def router() -> Router:
-    """The router, which tells the chosen backend its region and takes our error mark out of its answer."""
+    """The router, which tells the chosen backend its region and takes out of its answer what is ours to say."""
     region = _set(REGION_HEADER, f"%UPSTREAM_METADATA({ENDPOINT_METADATA}:region)%")
-    mutations = Mutations(
-        request_mutations=[region], response_mutations=[HeaderMutation(remove=ERROR_HEADER)]
-    )
+    ours = [HeaderMutation(remove=name) for name in (ERROR_HEADER, SERVED_BY_HEADER)]
+    mutations = Mutations(request_mutations=[region], response_mutations=ours)
     backend = Any.pack(MutationFilter(mutations=mutations))
     return Router(
         suppress_envoy_headers=True,

@@ -54,6 +54,7 @@ REVISION_HEADER = "x-fairlead-revision"
 REGION_HEADER = "x-fairlead-region"
 PREFIX_HEADER = "x-fairlead-prefix"  # internal: carries a backend's path prefix between two upstream filters
 ERROR_HEADER = "x-fairlead-error"
+SERVED_BY_HEADER = "x-fairlead-served-by"
 CALLER_HEADER = "x-fairlead-caller"  # internal: by what a sticky split knows the caller
 
 RUNTIME_LAYER = "fairlead"

@@ -40,6 +40,7 @@ from .names import (
     WORKSPACE_HEADER,
     name_cluster,
 )
+from .served_by import describe_served_by
 from .sticky import (
     describe_caller,
     describe_keys,
@@ -200,37 +201,41 @@ def _answers(
     if sticky is None:
         yield {}, _forward(endpoint, deployment, target)
         return
-    caller = describe_caller(endpoint, sticky)
-    filters = {"typed_per_filter_config": caller} if caller else {}
+    filters = describe_caller(endpoint, sticky)
     if sticky.cookie is not None:
         cookie = {"response_headers_to_add": [give_cookie(sticky.cookie, endpoint.path)]}
-        forward = _forward(endpoint, deployment, target, describe_new_key())
-        yield {"headers": match_keyless(sticky, sticky.cookie)}, {**forward, **filters, **cookie}
-    yield {}, {**_forward(endpoint, deployment, target, describe_keys(sticky)), **filters}
+        forward = _forward(endpoint, deployment, target, keys=describe_new_key(), filters=filters)
+        yield {"headers": match_keyless(sticky, sticky.cookie)}, {**forward, **cookie}
+    yield {}, _forward(endpoint, deployment, target, keys=describe_keys(sticky), filters=filters)
 
 
 def _choices(
     endpoint: Endpoint, deployment: Deployment, testers: tuple[ClaimRule, ...], target: Target
 ) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """What a route does for a request that names a revision."""
-    allowed = {"typed_per_filter_config": {ACCESS: compile_testers(endpoint, testers)}}
+    allowed = {ACCESS: compile_testers(endpoint, testers)}
     for condition in list_ambiguities():
         yield condition, refuse(400, AMBIGUOUS_REVISION)
     for condition, revision in list_choices(deployment):
-        yield condition, {**_forward(endpoint, deployment, target, only=revision), **allowed}
+        yield condition, _forward(endpoint, deployment, target, only=revision, filters=allowed)
     for condition in list_unknown():
-        yield condition, {**refuse(404, UNKNOWN_REVISION), **allowed}
+        yield condition, {**refuse(404, UNKNOWN_REVISION), **_configure(allowed)}
 
 
 def _forward(
     endpoint: Endpoint,
     deployment: Deployment,
     target: Target,
-    keys: Sequence[dict[str, Any]] = (),
     *,
+    keys: Sequence[dict[str, Any]] = (),
     only: str | None = None,
+    filters: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The route to a split, whose ``keys`` are the hash policies that pick from it, or to one revision ``only``."""
+    """The route to a split, whose ``keys`` are the hash policies that pick from it, or to one revision ``only``.
+
+    ``filters`` is what the route tells them.
+    """
+    filters = filters or {}
     headers = [set_header(ENVIRONMENT_HEADER, deployment.environment)]
     # No total timeout: answers stream. The connection manager bounds silence and the whole stream.
     action: dict[str, Any] = {"prefix_rewrite": "/", "timeout": {}, "auto_host_rewrite": {"value": True}}
@@ -242,6 +247,7 @@ def _forward(
     if len(split) == 1:
         [(revision, _)] = split
         headers.append(set_header(REVISION_HEADER, revision))
+        filters = {**filters, **_tell_filters(deployment, revision)}
         action["cluster"] = name_cluster(endpoint, deployment.environment, revision)
     else:
         action["weighted_clusters"] = {
@@ -250,6 +256,7 @@ def _forward(
                     "name": name_cluster(endpoint, deployment.environment, revision),
                     "weight": {"value": weight},
                     "request_headers_to_add": [set_header(REVISION_HEADER, revision)],
+                    **_configure(_tell_filters(deployment, revision)),
                 }
                 for revision, weight in split
             ],
@@ -257,7 +264,16 @@ def _forward(
         }
         if keys:
             action["hash_policy"] = keys
-    return {"route": action, "request_headers_to_add": headers}
+    return {"route": action, "request_headers_to_add": headers, **_configure(filters)}
+
+
+def _tell_filters(deployment: Deployment, revision: str) -> dict[str, Any]:
+    """What filters are told of a request that goes to a revision."""
+    return describe_served_by(revision) if deployment.traffic.served_by else {}
+
+
+def _configure(filters: dict[str, Any]) -> dict[str, Any]:
+    return {"typed_per_filter_config": filters} if filters else {}
 
 
 @cache

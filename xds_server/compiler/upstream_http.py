@@ -14,6 +14,7 @@ from .names import (
     ERROR_HEADER,
     PREFIX_HEADER,
     REGION_HEADER,
+    SERVED_BY_HEADER,
 )
 from .route import set_header
 
@@ -59,7 +60,7 @@ def _prefix_filters() -> list[dict[str, Any]]:
                 {"append": set_header(REGION_HEADER, region)},
                 {"append": set_header(PREFIX_HEADER, prefix)},
             ],
-            "response_mutations": [{"remove": ERROR_HEADER}],
+            "response_mutations": [{"remove": ERROR_HEADER}, {"remove": SERVED_BY_HEADER}],
         }
     )
     lua = message_class(_LUA)(default_source_code={"inline_string": _ADD_PREFIX})

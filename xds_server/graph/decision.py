@@ -55,7 +55,7 @@ class Decision:
     """How a request is decided. With a ``refusal`` it goes nowhere; what was decided before it is still told.
 
     ``revision`` is the one that a tester has chosen. ``sticky`` are the caller's keys, in the order in which they are
-    looked for; the first decides the revision.
+    looked for; the first decides the revision. ``served_by``: whether the answer says where it comes from.
     """
 
     method: str
@@ -75,4 +75,5 @@ class Decision:
     revision: str | None = None
     revision_from: str | None = None
     sticky: tuple[str, ...] = ()
+    served_by: bool = False
     notes: tuple[str, ...] = field(default=())

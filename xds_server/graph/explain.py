@@ -93,6 +93,7 @@ def _select(decision: Decision, graph: Graph, endpoint: Endpoint, query: str, ca
         decision = _choose(decision, deployment, deployment.traffic.testers, query, caller)
         if decision.refusal is not None:
             return decision
+    decision = replace(decision, served_by=deployment.traffic.served_by)
     shares = _share(deployment, place, decision.revision)
     if not any(share.hops for share in shares if share.percent > 0):
         refusal = Refusal(503, "UPSTREAM_UNAVAILABLE", "no backend stands in an allowed place")

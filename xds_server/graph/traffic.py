@@ -40,6 +40,8 @@ class Traffic:
     sticky: Sticky | None = None
     testers: tuple[ClaimRule, ...] | None = None
     """Who may choose a revision; ``None``: nobody, and a request that seems to do so is like any other."""
+    served_by: bool = False
+    """Whether answers say which revision and region they come from."""
 
 
 PLAIN: Final = Traffic()
@@ -51,6 +53,7 @@ def build_traffic(spec: DeploymentSpec) -> Traffic:
     traffic = Traffic(
         sticky=None if spec.sticky is None else _build_sticky(spec.sticky),
         testers=None if spec.testers is None else _build_rules(spec.testers),
+        served_by=spec.served_by,
     )
     return PLAIN if traffic == PLAIN else traffic
 

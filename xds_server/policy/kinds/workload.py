@@ -164,6 +164,11 @@ class Deployment(Part):
         default=None,
         description="How callers stay with one revision. Without it, each request is dealt anew.",
     )
+    served_by: bool = Field(
+        default=False,
+        description="Whether answers say in `x-fairlead-served-by` which revision and region they come from.",
+        examples=[True],
+    )
     testers: Testers | None = Field(
         default=None,
         description="Who may choose a revision. Without it, nobody, and `?revision=` is the workload's own.",
