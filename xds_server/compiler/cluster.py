@@ -67,7 +67,7 @@ def _encode(
         **_common(),
         **discovery,
         **describe_transport(endpoint, revision, target),
-        **describe_protocol(revision),
+        **describe_protocol(endpoint, revision, target),
         **_health_checks(revision),
     )
     return encode(message, name, endpoint.origin)

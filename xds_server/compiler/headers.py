@@ -23,6 +23,7 @@ from envoy_data_plane.google.protobuf import Any
 from .names import (
     BACKEND,
     CALLER_HEADER,
+    CREDENTIALS_HEADER,
     ENDPOINT_METADATA,
     ENVIRONMENT_HEADER,
     ERROR_HEADER,
@@ -44,6 +45,7 @@ _INTERNAL = (
     PREFIX_HEADER,
     ERROR_HEADER,
     CALLER_HEADER,
+    CREDENTIALS_HEADER,
 )
 
 # A server that reads headers the way CGI does takes `_` for `-`, and would read a client's copy as ours.

@@ -13,6 +13,7 @@ from xds_server.wire import message_class
 
 from .encode import encode, flat_struct
 from .names import CLUSTER_LOAD_ASSIGNMENT, ENDPOINT_METADATA, name_cluster
+from .upstream_credentials import name_choice
 from .upstream_tls import name_match
 
 
@@ -57,16 +58,23 @@ def _endpoint(revision: Revision, backend: Backend) -> dict[str, Any]:
     return {
         "endpoint": endpoint,
         "load_balancing_weight": {"value": backend.weight},
-        "metadata": _metadata(backend.place.region, backend.path_prefix, name_match(revision, backend)),
+        "metadata": _metadata(
+            backend.place.region,
+            backend.path_prefix,
+            name_match(revision, backend),
+            name_choice(revision, backend),
+        ),
     }
 
 
 @lru_cache(maxsize=4096)
-def _metadata(region: str, prefix: str, match: str | None) -> Message:
+def _metadata(region: str, prefix: str, match: str | None, credentials: str | None) -> Message:
     """What Envoy keeps of a backend: mostly the same in a region, so it is made once. Not to be changed."""
     facts = {"region": region}
     if prefix:
         facts["prefix"] = prefix
+    if credentials is not None:
+        facts["credentials"] = credentials
     metadata = {ENDPOINT_METADATA: flat_struct(facts)}
     if match is not None:
         metadata["envoy.transport_socket_match"] = flat_struct({"tls": match})

@@ -32,6 +32,8 @@ ROUTER = "envoy.filters.http.router"
 # Filters behind the choice of a backend.
 BACKEND = "fairlead.backend"
 BACKEND_PREFIX = "fairlead.prefix"
+INJECTOR = "fairlead.injector"
+CREDENTIALS_LABEL = "fairlead.credentials_label"
 
 # The namespace of jwt_authn in dynamic metadata is fixed by Envoy.
 JWT_METADATA = "envoy.filters.http.jwt_authn"
@@ -54,6 +56,7 @@ REVISION_HEADER = "x-fairlead-revision"
 REGION_HEADER = "x-fairlead-region"
 PREFIX_HEADER = "x-fairlead-prefix"  # internal: carries a backend's path prefix between two upstream filters
 ERROR_HEADER = "x-fairlead-error"
+CREDENTIALS_HEADER = "x-fairlead-credentials"  # internal: which credentials the chosen backend wants
 SERVED_BY_HEADER = "x-fairlead-served-by"
 CALLER_HEADER = "x-fairlead-caller"  # internal: by what a sticky split knows the caller
 
@@ -74,6 +77,11 @@ def find_path(name: str) -> str:
 def name_authority_secret(endpoint: Endpoint, ca: str) -> str:
     """The secret that holds a CA file of an endpoint, by the file's path as its manifest has it."""
     return f"{endpoint.path}/ca/{ca}"
+
+
+def name_credentials(endpoint: Endpoint, label: str) -> str:
+    """The secret that an endpoint's backends are shown, by its label."""
+    return f"{endpoint.path}/credentials/{label}"
 
 
 def name_certificate(gateway: str, listener: str) -> str:

@@ -20,7 +20,14 @@ def describe_transport(endpoint: Endpoint, revision: Revision, target: Target) -
     if len(settings) == 1:
         [tls] = settings
         return {} if tls is None else {"transport_socket": _socket(endpoint, tls, target)}
+    # Envoy takes `auto_config` only where the cluster's own socket does ALPN, though every endpoint has another one.
+    own = (
+        {}
+        if settings[0] is None or None in settings
+        else {"transport_socket": _socket(endpoint, settings[0], target)}
+    )
     return {
+        **own,
         "transport_socket_matches": [
             {
                 "name": _label(tls),
@@ -29,7 +36,7 @@ def describe_transport(endpoint: Endpoint, revision: Revision, target: Target) -
             }
             for tls in settings
             if tls is not None
-        ]
+        ],
     }
 
 

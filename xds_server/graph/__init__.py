@@ -12,7 +12,7 @@ from .decision import Decision, Excluded, Hop, Refusal, Share
 from .delivery import Delivery, find_delivery
 from .direct import HEADER as USE_REVISION_HEADER
 from .direct import PARAMETER as USE_REVISION_PARAMETER
-from .endpoint import Backend, Deployment, Endpoint, HealthCheck, Revision, Trust, UpstreamTls
+from .endpoint import Backend, Credentials, Deployment, Endpoint, HealthCheck, Revision, Trust, UpstreamTls
 from .explain import explain
 from .graph import Authority, Certificate, Edge, Graph, Reach, Tenant
 from .ground import Ground, Grounds
@@ -40,6 +40,7 @@ __all__ = [
     "Certificate",
     "ClaimRule",
     "Cookie",
+    "Credentials",
     "Decision",
     "Delivery",
     "Deployment",

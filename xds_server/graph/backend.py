@@ -5,11 +5,11 @@ from __future__ import annotations
 import posixpath
 
 from xds_server.policy import Backend as BackendSpec
-from xds_server.policy import Diagnostic, Workload
+from xds_server.policy import Diagnostic, Workload, credential_text
 from xds_server.policy import HealthCheck as HealthCheckSpec
 
 from .context import Context
-from .endpoint import Backend, HealthCheck, UpstreamTls
+from .endpoint import Backend, Credentials, HealthCheck, UpstreamTls
 from .place import Flavor
 from .reference import unknown_flavor, unknown_location
 
@@ -40,6 +40,7 @@ def build_backend(
         path_prefix=(spec.path_prefix or "").rstrip("/"),
         health_port=spec.health_check.port,
         health_checked=spec.health_check.enabled,
+        credentials=_build_credentials(spec, context),
     )
     return backend, []
 
@@ -61,6 +62,13 @@ def build_health_check(spec: HealthCheckSpec | None) -> HealthCheck | None:
 def _split_statuses(text: str) -> tuple[int, int]:
     low, _, high = text.partition("-")
     return int(low), int(high or low)
+
+
+def _build_credentials(spec: BackendSpec, context: Context) -> Credentials | None:
+    if spec.credentials is None:
+        return None
+    header, file, prefix = spec.credentials.header, spec.credentials.file, spec.credentials.prefix
+    return Credentials(header.lower(), posixpath.normpath(file), prefix, credential_text(context.files[file]))
 
 
 def _build_tls(spec: BackendSpec, context: Context) -> UpstreamTls | None:

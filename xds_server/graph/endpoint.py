@@ -28,6 +28,19 @@ class UpstreamTls:
 
 
 @dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a backend is shown in a header: ``prefix`` and ``secret``.
+
+    The secret is the content of ``file``, a path as seen from its manifest.
+    """
+
+    header: str
+    file: str
+    prefix: str
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class HealthCheck:
     """How backends are checked: times in seconds, ``statuses`` as inclusive ranges."""
 
@@ -52,6 +65,7 @@ class Backend:
     path_prefix: str
     health_port: int | None
     health_checked: bool
+    credentials: Credentials | None = None
 
 
 @dataclass(frozen=True, slots=True)

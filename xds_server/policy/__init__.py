@@ -6,9 +6,10 @@ them lead anywhere is for `graph` to say. This room reads no files, and must not
 
 from __future__ import annotations
 
-from xds_server.policy.attachment import attached, resolved
+from xds_server.policy.attachment import attached, references, resolved
 from xds_server.policy.cache import LoadCache
 from xds_server.policy.catalogue import BUILT_IN_LOCATIONS
+from xds_server.policy.credential import credential_text
 from xds_server.policy.diagnostic import EVERYTHING, Diagnostic, Position, Severity
 from xds_server.policy.draft import Draft
 from xds_server.policy.kinds import FLEET_KINDS, KINDS
@@ -22,6 +23,7 @@ from xds_server.policy.kinds.base import (
     WorkspaceMetadata,
 )
 from xds_server.policy.kinds.claim import ClaimRule, Testers
+from xds_server.policy.kinds.credentials import UpstreamCredentials
 from xds_server.policy.kinds.duration import format_duration, parse_duration
 from xds_server.policy.kinds.gateway import (
     Gateway,
@@ -132,6 +134,7 @@ __all__ = [
     "Sticky",
     "StickyCookie",
     "Testers",
+    "UpstreamCredentials",
     "Timeouts",
     "Workload",
     "WorkloadMetadata",
@@ -141,6 +144,7 @@ __all__ = [
     "WorkspaceSpec",
     "attached",
     "closest",
+    "credential_text",
     "did_you_mean",
     "format_duration",
     "list_plain",
@@ -148,5 +152,6 @@ __all__ = [
     "ordered",
     "parse_address",
     "parse_duration",
+    "references",
     "resolved",
 ]

@@ -64,6 +64,11 @@ ROOTS: Final = (
     "envoy.service.runtime.v3.Runtime",
     "envoy.service.status.v3.ClientStatusRequest",
     "envoy.service.status.v3.ClientStatusResponse",
+    "envoy.extensions.common.matching.v3.ExtensionWithMatcher",
+    "envoy.extensions.filters.common.matcher.action.v3.SkipFilter",
+    "envoy.extensions.filters.http.credential_injector.v3.CredentialInjector",
+    "envoy.extensions.http.injected_credentials.generic.v3.Generic",
+    "envoy.type.matcher.v3.HttpRequestHeaderMatchInput",
 )
 
 

@@ -25,6 +25,7 @@ URL_PATH = r"^/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*$"
 WORD = r"^\S+$"
 NODE_ID = r"^[^\s*]+\*?$"
 RUNTIME_KEY = r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$"
+CREDENTIAL_PREFIX = "^[!-~][ -~]*$|^$"
 COOKIE_NAME = "^[A-Za-z0-9_.-]+$"
 STATUSES = "^[1-5][0-9]{2}(-[1-5][0-9]{2})?$"
 SERVER_NAME = rf"^{_LOOSE_SEGMENT}(\.{_LOOSE_SEGMENT})*$"
@@ -40,6 +41,7 @@ MEANINGS: dict[str, str] = {
     NODE_ID: "the id of a node, or its beginning and a `*`",
     RUNTIME_KEY: "a key of Envoy's runtime such as `envoy.reloadable_features.some_feature`",
     WORD: "one word without spaces",
+    CREDENTIAL_PREFIX: "one line of printable ASCII that does not begin with a space",
     COOKIE_NAME: "letters, digits, `-`, `_` and `.`",
     STATUSES: 'an HTTP status such as "200", or a range such as "200-299"',
 }

@@ -9,6 +9,7 @@ from pydantic import Field
 from xds_server.policy.kinds.address import BackendAddress
 from xds_server.policy.kinds.base import Manifest, Part, WorkloadMetadata, manifest, part
 from xds_server.policy.kinds.claim import ClaimRule, Testers
+from xds_server.policy.kinds.credentials import UpstreamCredentials
 from xds_server.policy.kinds.duration import Duration
 from xds_server.policy.kinds.names import (
     DisplayName,
@@ -114,6 +115,9 @@ class Backend(Part):
     )
     tls: BackendTls | None = Field(
         default=None, description="How its certificate is checked. Only with an `https` address."
+    )
+    credentials: UpstreamCredentials | None = Field(
+        default=None, description="What it is shown of who asks. Without it, nothing."
     )
     path_prefix: UrlPath | None = Field(
         default=None, description="What to put in front of the path that it is asked for.", examples=["/v2"]

@@ -8,6 +8,7 @@ from typing import Any
 from xds_server.policy.kinds.address import AddressError, parse_address
 from xds_server.policy.kinds.duration import parse_duration
 from xds_server.policy.reading.fault import Fault, Path
+from xds_server.policy.rules.credentials import credential_rules
 from xds_server.policy.rules.traffic import traffic_rules
 from xds_server.policy.rules.value import entries, mapping, repeated, text, whole
 
@@ -45,6 +46,7 @@ def _revisions(way: Path, deployment: dict[str, Any]) -> Iterator[Fault]:
         if "healthCheck" in revision:
             yield from _health(here, mapping(revision, "healthCheck"))
         yield from _backends(here, revision)
+        yield from credential_rules(here, revision)
 
 
 def _shares(
