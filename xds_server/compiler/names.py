@@ -84,6 +84,11 @@ def name_credentials(endpoint: Endpoint, label: str) -> str:
     return f"{endpoint.path}/credentials/{label}"
 
 
+def name_client_certificate(endpoint: Endpoint, file: str) -> str:
+    """The secret that holds a certificate that an endpoint's backends are shown, with its key, by its file."""
+    return f"{endpoint.path}/certificate/{file}"
+
+
 def name_certificate(gateway: str, listener: str) -> str:
     """The secret that holds a listener's certificate and key."""
     return f"{gateway}/{listener}"

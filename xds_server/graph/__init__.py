@@ -12,7 +12,17 @@ from .decision import Decision, Excluded, Hop, Refusal, Share
 from .delivery import Delivery, find_delivery
 from .direct import HEADER as USE_REVISION_HEADER
 from .direct import PARAMETER as USE_REVISION_PARAMETER
-from .endpoint import Backend, Credentials, Deployment, Endpoint, HealthCheck, Revision, Trust, UpstreamTls
+from .endpoint import (
+    Backend,
+    ClientCertificate,
+    Credentials,
+    Deployment,
+    Endpoint,
+    HealthCheck,
+    Revision,
+    Trust,
+    UpstreamTls,
+)
 from .explain import explain
 from .graph import Authority, Certificate, Edge, Graph, Reach, Tenant
 from .ground import Ground, Grounds
@@ -39,6 +49,7 @@ __all__ = [
     "Built",
     "Certificate",
     "ClaimRule",
+    "ClientCertificate",
     "Cookie",
     "Credentials",
     "Decision",

@@ -5,11 +5,11 @@ from __future__ import annotations
 import posixpath
 
 from xds_server.policy import Backend as BackendSpec
-from xds_server.policy import Diagnostic, Workload, credential_text
+from xds_server.policy import BackendTls, Diagnostic, Workload, credential_text
 from xds_server.policy import HealthCheck as HealthCheckSpec
 
 from .context import Context
-from .endpoint import Backend, Credentials, HealthCheck, UpstreamTls
+from .endpoint import Backend, ClientCertificate, Credentials, HealthCheck, UpstreamTls
 from .place import Flavor
 from .reference import unknown_flavor, unknown_location
 
@@ -76,7 +76,15 @@ def _build_tls(spec: BackendSpec, context: Context) -> UpstreamTls | None:
         return None
     name = (spec.tls.sni if spec.tls is not None else None) or spec.address.host
     is_ip = spec.address.is_ip and name == spec.address.host
+    client = None if spec.tls is None else _build_client(spec.tls, context)
     ca = spec.tls.ca if spec.tls is not None else None
     if ca is None:
-        return UpstreamTls(name, is_ip, None, None)
-    return UpstreamTls(name, is_ip, posixpath.normpath(ca), context.files[ca].decode())
+        return UpstreamTls(name, is_ip, None, None, client)
+    return UpstreamTls(name, is_ip, posixpath.normpath(ca), context.files[ca].decode(), client)
+
+
+def _build_client(spec: BackendTls, context: Context) -> ClientCertificate | None:
+    if spec.certificate is None or spec.key is None:
+        return None
+    chain, key = (context.files[file].decode() for file in (spec.certificate, spec.key))
+    return ClientCertificate(posixpath.normpath(spec.certificate), chain, key)

@@ -14,17 +14,27 @@ from .traffic import PLAIN, Traffic, scale
 
 
 @dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """A certificate that backends are shown, as PEM text; ``file`` is its path as seen from its manifest."""
+
+    file: str
+    chain: str
+    key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class UpstreamTls:
     """How to speak TLS to a backend: the name to ask for and check, and whose signature to trust.
 
     ``ca_file`` is a CA file's path as seen from its manifest, the same wherever the policy folder is; ``ca`` is its PEM
-    text; both ``None`` stand for the public CAs.
+    text; both ``None`` stand for the public CAs. ``client`` is what the backend is shown, if it wants to see something.
     """
 
     name: str
     is_ip: bool
     ca_file: str | None
     ca: str | None
+    client: ClientCertificate | None = None
 
 
 @dataclass(frozen=True, slots=True)

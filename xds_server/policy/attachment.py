@@ -38,6 +38,8 @@ _LISTENER = ("spec", "listeners", None, "tls")
 _BACKEND = ("spec", "deployments", None, "revisions", None, "backends", None)
 _WORKLOAD: tuple[tuple[Pattern, Role], ...] = (
     ((*_BACKEND, "tls", "ca"), "ca"),
+    ((*_BACKEND, "tls", "certificate"), "certificate"),
+    ((*_BACKEND, "tls", "key"), "key"),
     ((*_BACKEND, "credentials", "file"), "credential"),
 )
 _PLACES: dict[str, tuple[tuple[Pattern, Role], ...]] = {
@@ -87,8 +89,13 @@ def references(manifest: Manifest) -> tuple[Reference, ...]:
 
 
 def _of_backend(path: Path, backend: Backend) -> Iterator[Reference]:
-    if backend.tls is not None and backend.tls.ca is not None:
-        yield Reference((*path, "tls", "ca"), backend.tls.ca, "ca")
+    if backend.tls is not None:
+        files: tuple[tuple[Role, str | None], ...] = (
+            ("ca", backend.tls.ca),
+            ("certificate", backend.tls.certificate),
+            ("key", backend.tls.key),
+        )
+        yield from (Reference((*path, "tls", role), file, role) for role, file in files if file is not None)
     if backend.credentials is not None:
         yield Reference((*path, "credentials", "file"), backend.credentials.file, "credential")
 

@@ -67,7 +67,7 @@ class BackendHealthCheck(Part):
 
 @part
 class BackendTls(Part):
-    """How the backend's certificate is checked. Only with an `https` address."""
+    """How the backend's certificate is checked, and which one it is shown. Only with an `https` address."""
 
     sni: ServerName | None = Field(
         default=None,
@@ -79,6 +79,16 @@ class BackendTls(Part):
         description="The CA certificates to trust, in PEM, from a file of the policy folder. Without it, "
         "the system's.",
         examples=["certs/ca.pem"],
+    )
+    certificate: FileName | None = Field(
+        default=None,
+        description="The certificate that Envoys show to the backend, with its chain, in PEM. Only with `key`.",
+        examples=["certs/client.pem"],
+    )
+    key: FileName | None = Field(
+        default=None,
+        description="The certificate's private key, in PEM, without a password.",
+        examples=["certs/client.key"],
     )
 
 

@@ -81,6 +81,7 @@ def _backends(way: Path, revision: dict[str, Any]) -> Iterator[Fault]:
         if "tls" in backend and not parsed.tls:
             hint = f"write `https://{parsed.authority}`, or leave `tls` out"
             yield Fault("tls-without-https", (*here, "tls"), "`tls` is only for an https address", hint)
+        yield from _client((*here, "tls"), mapping(backend, "tls"))
         if parsed.tls and parsed.is_ip and text(mapping(backend, "tls"), "sni") is None:
             hint = "add `tls: {sni: name.in.its.certificate}`"
             yield Fault(
@@ -88,6 +89,12 @@ def _backends(way: Path, revision: dict[str, Any]) -> Iterator[Fault]:
             )
     if len(claims) > 1:
         yield from repeated(claims, lambda claim: f"there is a backend `{claim[1]}` in `{claim[0]}` already")
+
+
+def _client(path: Path, tls: dict[str, Any]) -> Iterator[Fault]:
+    for given, wanted in (("certificate", "key"), ("key", "certificate")):
+        if given in tls and wanted not in tls:
+            yield Fault("missing-key", path, f"`{wanted}` is missing: `{given}` is of no use without it")
 
 
 def _weights(path: Path, weights: list[Any], what: str, hint: str) -> Iterator[Fault]:
