@@ -91,6 +91,7 @@ def test_I9_every_route_leads_to_a_cluster_that_is_there_and_says_so() -> None:
                 if "cluster" in action:
                     led.add(action["cluster"])
                 led |= {each["name"] for each in action.get("weighted_clusters", {}).get("clusters", ())}
+                led |= {each["cluster"] for each in action.get("request_mirror_policies", ())}
             assert led <= clusters, (where, resource.name)
             assert set(resource.needs) == led, (where, resource.name)
 

@@ -22,6 +22,10 @@ def graph() -> Graph:
         w.model("sticky", w.deployment(*two, sticky=_STICKY)),
         w.model("single", w.deployment(w.revision("v1", w.backend("eu-west-3")), sticky=_STICKY)),
         w.model("plain", w.deployment(*two)),
+        w.model(
+            "copied",
+            w.deployment(*two, shadow={"revision": "v0", "percent": 12.5}, testers={"claims": [_TESTER]}),
+        ),
         w.model("choosy", w.deployment(*two, sticky=_STICKY, testers={"claims": [_TESTER]})),
     )
 
@@ -74,3 +78,13 @@ def test_who_is_no_tester_may_not_choose(graph: Graph) -> None:
 def test_without_testers_nothing_is_a_choice(graph: Graph) -> None:
     decision = ask(graph, "plain?revision=v0&revision=v1", x_fairlead_use_revision="v2")
     assert (decision.refusal, decision.revision) == (None, None)
+
+
+def test_a_shadow_is_told_beside_the_split(graph: Graph) -> None:
+    decision = ask(graph, "copied")
+    assert decision.shadow is not None
+    assert (decision.shadow.percent, decision.shadow.share.revision) == (12.5, "v0")
+    assert decision.shadow.share.hops
+    assert sum(share.percent for share in decision.shares) == pytest.approx(100)
+    assert ask(graph, "copied?revision=v1").shadow is None
+    assert ask(graph, "plain").shadow is None

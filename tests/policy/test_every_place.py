@@ -22,8 +22,14 @@ _WORKLOAD: dict[str, Any] = {
             "policies": ["eu"],
             "sticky": {"header": "x-user", "claim": ["a", "b"], "cookie": {"name": "s", "ttl": "1h"}},
             "servedBy": True,
+            "shadow": {"revision": "v0", "percent": 10},
             "testers": {"claims": [{"claim": "role", "anyOf": ["tester"]}]},
             "revisions": [
+                {
+                    "name": "v0",
+                    "weight": 0,
+                    "backends": [{"location": "eu-west-3", "address": "10.0.0.1:80"}],
+                },
                 {
                     "name": "v1",
                     "weight": 1,
@@ -46,7 +52,7 @@ _WORKLOAD: dict[str, Any] = {
                             "healthCheck": {"port": 1, "enabled": True},
                         }
                     ],
-                }
+                },
             ],
         }
     ],

@@ -130,6 +130,12 @@ def _lines(decision: Decision) -> Iterator[str]:
         ("forwarded", None if refusal else decision.forwarded_path),
         ("revision", f"{decision.revision} (from {decision.revision_from})" if decision.revision else None),
         ("sticky", " | ".join(decision.sticky) or None),
+        (
+            "shadow",
+            f"{decision.shadow.percent:.4g} % to {decision.shadow.share.revision}"
+            if decision.shadow
+            else None,
+        ),
         ("served by", "told in x-fairlead-served-by" if decision.served_by else None),
         ("refused", f"{refusal.status} {refusal.code}: {refusal.reason}" if refusal else None),
         *(("note", note) for note in decision.notes),

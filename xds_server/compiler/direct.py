@@ -40,6 +40,19 @@ def list_choices(deployment: Deployment) -> Iterator[tuple[dict[str, Any], str]]
         yield {"headers": [{"name": USE_REVISION_HEADER, **exact}]}, revision.name
 
 
+def name_choices(deployment: Deployment) -> tuple[str, ...]:
+    """The revisions that testers may choose, whatever their weights."""
+    if deployment.traffic.testers is None:
+        return ()
+    return tuple(revision.name for revision in deployment.revisions)
+
+
+def join(match: dict[str, Any], condition: dict[str, Any]) -> dict[str, Any]:
+    """A match, and what else must hold."""
+    query = [*match.get("query_parameters", ()), *condition.get("query_parameters", ())]
+    return {**match, **condition, **({"query_parameters": query} if query else {})}
+
+
 def list_unknown() -> Iterator[dict[str, Any]]:
     """Conditions of requests that name a revision which is none of the deployment's: 404."""
     yield _ANY_PARAMETER

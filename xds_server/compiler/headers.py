@@ -33,6 +33,7 @@ from .names import (
     REGION_HEADER,
     REVISION_HEADER,
     SERVED_BY_HEADER,
+    SHADOW_HEADER,
 )
 
 # The workspace header is not among them: a client may repeat the workspace, and the request guard compares it.
@@ -46,6 +47,7 @@ _INTERNAL = (
     ERROR_HEADER,
     CALLER_HEADER,
     CREDENTIALS_HEADER,
+    SHADOW_HEADER,
 )
 
 # A server that reads headers the way CGI does takes `_` for `-`, and would read a client's copy as ours.

@@ -57,6 +57,7 @@ REGION_HEADER = "x-fairlead-region"
 PREFIX_HEADER = "x-fairlead-prefix"  # internal: carries a backend's path prefix between two upstream filters
 ERROR_HEADER = "x-fairlead-error"
 CREDENTIALS_HEADER = "x-fairlead-credentials"  # internal: which credentials the chosen backend wants
+SHADOW_HEADER = "x-fairlead-shadow"
 SERVED_BY_HEADER = "x-fairlead-served-by"
 CALLER_HEADER = "x-fairlead-caller"  # internal: by what a sticky split knows the caller
 

@@ -25,9 +25,11 @@ from .access import compile_access, compile_testers
 from .direct import (
     AMBIGUOUS_REVISION,
     UNKNOWN_REVISION,
+    join,
     list_ambiguities,
     list_choices,
     list_unknown,
+    name_choices,
     refuse,
 )
 from .encode import encode
@@ -41,6 +43,7 @@ from .names import (
     name_cluster,
 )
 from .served_by import describe_served_by
+from .shadow import describe_shadow
 from .sticky import (
     describe_caller,
     describe_keys,
@@ -88,7 +91,7 @@ class _Shape:
             endpoint.rules,
             tuple(
                 [
-                    (each.environment, each.split, _list_chosen(each), each.traffic)
+                    (each.environment, each.split, name_choices(each), each.traffic)
                     for each in endpoint.deployments
                 ]
             ),
@@ -105,7 +108,7 @@ def _pattern(shape: _Shape, target: Target) -> Any:
     """
     endpoint = shape.endpoint
     routes = [
-        {"match": _join(match, condition), **answer}
+        {"match": join(match, condition), **answer}
         for selection in list_selections(endpoint)
         for condition, answer in _answers(endpoint, selection.deployment, target)
         for match in _matches(endpoint, selection)
@@ -147,6 +150,8 @@ def _address(message: Any, endpoint: Endpoint) -> None:
         else:
             for each in action.weighted_clusters.clusters:
                 each.name = path + each.name[len(written) :]
+        for policy in action.request_mirror_policies:
+            policy.cluster = path + policy.cluster[len(written) :]
 
 
 def set_header(name: str, value: str) -> dict[str, Any]:
@@ -158,21 +163,12 @@ def _clusters(endpoint: Endpoint) -> set[str]:
     return {
         name_cluster(endpoint, deployment.environment, revision)
         for deployment in endpoint.deployments
-        for revision in (*(name for name, _ in deployment.split), *_list_chosen(deployment))
+        for revision in (
+            *(name for name, _ in deployment.split),
+            *name_choices(deployment),
+            *([deployment.traffic.shadow.revision] if deployment.traffic.shadow is not None else []),
+        )
     }
-
-
-def _list_chosen(deployment: Deployment) -> tuple[str, ...]:
-    """The revisions that testers may choose, whatever their weights."""
-    if deployment.traffic.testers is None:
-        return ()
-    return tuple(revision.name for revision in deployment.revisions)
-
-
-def _join(match: dict[str, Any], condition: dict[str, Any]) -> dict[str, Any]:
-    """A match, and what else must hold."""
-    query = [*match.get("query_parameters", ()), *condition.get("query_parameters", ())]
-    return {**match, **condition, **({"query_parameters": query} if query else {})}
 
 
 def _matches(endpoint: Endpoint, selection: Selection) -> Iterator[dict[str, Any]]:
@@ -243,6 +239,8 @@ def _forward(
         # The connection manager's is what a cold request may wait for its route. With the route, this one takes over.
         total = timedelta(seconds=target.fetching.total)
         action["max_stream_duration"] = {"max_stream_duration": total}
+    if only is None:
+        action |= describe_shadow(endpoint, deployment)
     split = deployment.split if only is None else ((only, 1),)
     if len(split) == 1:
         [(revision, _)] = split

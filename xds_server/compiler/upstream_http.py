@@ -27,6 +27,9 @@ _HEADER_MUTATION = "envoy.extensions.filters.http.header_mutation.v3.HeaderMutat
 _LUA = "envoy.extensions.filters.http.lua.v3.Lua"
 _CODEC = "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"
 
+# Nobody waits for the answer to a copy, so nothing else would end one that never comes.
+_COPY_LIMIT = {"seconds": 15 * 60}
+
 # A route's rewrite is the same for all revisions of a split, and no header mutation may touch `:path`. Where backends
 # want a prefix of their own, this stands behind the choice of the backend; other clusters do not pay for it.
 _ADD_PREFIX = f"""function envoy_on_request(request)
@@ -46,7 +49,7 @@ def describe_protocol(endpoint: Endpoint, revision: Revision, target: Target) ->
     secure = [backend.tls is not None for backend in revision.backends]
     prefixed = any(backend.path_prefix for backend in revision.backends)
     credentials = list_credentials(revision)
-    if not any(secure) and not prefixed and not credentials:
+    if not any(secure) and not prefixed and not credentials and not revision.shadow:
         return {}
     # ALPN picks HTTP/2 where the server offers it; a cluster with a plain backend has no ALPN to ask.
     protocol: dict[str, Any] = (
@@ -59,6 +62,8 @@ def describe_protocol(endpoint: Endpoint, revision: Revision, target: Target) ->
         if prefixed or injection
         else {}
     )
+    if revision.shadow:
+        protocol["common_http_protocol_options"] = {"max_stream_duration": _COPY_LIMIT}
     options = message_class(_OPTIONS)(**protocol, **filters)
     return {"typed_extension_protocol_options": {_OPTIONS: pack(options)}}
 

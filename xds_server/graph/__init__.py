@@ -35,7 +35,7 @@ from .placement import Allowance, Attachment, Placement, Removal
 from .restoration import Remains, Restored, restore
 from .rule import ClaimRule
 from .selection import Named, Selection, list_selections
-from .traffic import Cookie, Sticky, Traffic
+from .traffic import Cookie, Shadow, Sticky, Traffic
 
 __all__ = [
     "NOTHING",
@@ -78,6 +78,7 @@ __all__ = [
     "Revision",
     "RunPath",
     "Selection",
+    "Shadow",
     "Share",
     "Sticky",
     "Tenant",

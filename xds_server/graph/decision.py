@@ -51,6 +51,14 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
+class Copy:
+    """A copy of ``percent`` of requests, and where it goes. No answer comes of it."""
+
+    percent: float
+    share: Share
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """How a request is decided. With a ``refusal`` it goes nowhere; what was decided before it is still told.
 
@@ -75,5 +83,6 @@ class Decision:
     revision: str | None = None
     revision_from: str | None = None
     sticky: tuple[str, ...] = ()
+    shadow: Copy | None = None
     served_by: bool = False
     notes: tuple[str, ...] = field(default=())

@@ -87,6 +87,8 @@ class Revision:
     backends: tuple[Backend, ...]
     refused: tuple[Backend, ...]
     health_check: HealthCheck | None
+    shadow: bool = False
+    """Whether it is sent copies of the deployment's requests."""
 
     @property
     def by_dns(self) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from .access import Claims, find_authority, is_member, meets, meets_rules
-from .decision import Decision, Excluded, Hop, Refusal, Share
+from .decision import Copy, Decision, Excluded, Hop, Refusal, Share
 from .delivery import Delivery
 from .direct import HEADER, AmbiguousRevisionError, find_choice
 from .endpoint import Deployment, Endpoint, Revision
@@ -18,7 +18,7 @@ from .path import PathRefusedError, hides_dots, normalise_path, split_run_path
 from .place import Place, measure_distance
 from .rule import ClaimRule
 from .selection import list_selections
-from .traffic import list_keys
+from .traffic import PARTS, list_keys
 
 _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 _ENVIRONMENT = re.compile(r"(?:^|&)environment(?:=([^&]*))?(?=&|$)")
@@ -94,6 +94,8 @@ def _select(decision: Decision, graph: Graph, endpoint: Endpoint, query: str, ca
         if decision.refusal is not None:
             return decision
     decision = replace(decision, served_by=deployment.traffic.served_by)
+    if decision.revision is None:
+        decision = replace(decision, shadow=_copy(deployment, place))
     shares = _share(deployment, place, decision.revision)
     if not any(share.hops for share in shares if share.percent > 0):
         refusal = Refusal(503, "UPSTREAM_UNAVAILABLE", "no backend stands in an allowed place")
@@ -164,6 +166,14 @@ def _share(deployment: Deployment, origin: Place | None, chosen: str | None) -> 
         for revision in deployment.revisions
         if chosen in (None, revision.name)
     )
+
+
+def _copy(deployment: Deployment, origin: Place | None) -> Copy | None:
+    shadow = deployment.traffic.shadow
+    if shadow is None:
+        return None
+    [share] = _share(deployment, origin, shadow.revision)
+    return Copy(100 * shadow.parts / PARTS, replace(share, percent=0.0))
 
 
 def _list_hops(revision: Revision, origin: Place | None) -> tuple[Hop, ...]:

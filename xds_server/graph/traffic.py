@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from xds_server.policy import Deployment as DeploymentSpec
+from xds_server.policy import Shadow as ShadowSpec
 from xds_server.policy import Sticky as StickySpec
 from xds_server.policy import Testers, format_duration
 
@@ -34,12 +35,21 @@ class Sticky:
 
 
 @dataclass(frozen=True, slots=True)
+class Shadow:
+    """Who is sent a copy of requests: of ``parts`` in ``PARTS``."""
+
+    revision: str
+    parts: int
+
+
+@dataclass(frozen=True, slots=True)
 class Traffic:
     """What a deployment says of its requests; as it stands here, nothing."""
 
     sticky: Sticky | None = None
     testers: tuple[ClaimRule, ...] | None = None
     """Who may choose a revision; ``None``: nobody, and a request that seems to do so is like any other."""
+    shadow: Shadow | None = None
     served_by: bool = False
     """Whether answers say which revision and region they come from."""
 
@@ -53,9 +63,15 @@ def build_traffic(spec: DeploymentSpec) -> Traffic:
     traffic = Traffic(
         sticky=None if spec.sticky is None else _build_sticky(spec.sticky),
         testers=None if spec.testers is None else _build_rules(spec.testers),
+        shadow=None if spec.shadow is None else _build_shadow(spec.shadow),
         served_by=spec.served_by,
     )
     return PLAIN if traffic == PLAIN else traffic
+
+
+def is_shadow(spec: DeploymentSpec, revision: str) -> bool:
+    """Whether a revision is sent copies of the deployment's requests."""
+    return spec.shadow is not None and spec.shadow.revision == revision
 
 
 def scale(split: Sequence[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
@@ -91,6 +107,10 @@ def list_keys(traffic: Traffic) -> tuple[str, ...]:
         sticky.cookie and f"cookie {sticky.cookie.name}, given for {format_duration(sticky.cookie.ttl)}",
     )
     return tuple(key for key in keys if key)
+
+
+def _build_shadow(spec: ShadowSpec) -> Shadow:
+    return Shadow(spec.revision, round(spec.percent * PARTS / 100))
 
 
 def _build_rules(spec: Testers) -> tuple[ClaimRule, ...]:

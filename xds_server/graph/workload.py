@@ -15,7 +15,7 @@ from .fault import fault
 from .placement import UNBOUND, Allowance, Attachment, Placement, environment_point
 from .reference import unknown_environment, unknown_policy
 from .rule import ClaimRule
-from .traffic import build_traffic
+from .traffic import build_traffic, is_shadow
 
 _Path = tuple[str | int, ...]
 
@@ -31,7 +31,14 @@ def build_endpoint(workload: Workload, context: Context) -> tuple[Endpoint | Non
         revisions = []
         for index, revision_spec in enumerate(spec.revisions):
             at_revision = (*path, "revisions", index)
-            revision, faults = _build_revision(workload, revision_spec, at_revision, placement, context)
+            revision, faults = _build_revision(
+                workload,
+                revision_spec,
+                at_revision,
+                placement,
+                context,
+                shadow=is_shadow(spec, revision_spec.name),
+            )
             # A deployment that is switched off is checked all the same, so that switching it on holds no surprise.
             found += faults
             revisions.append(revision)
@@ -103,6 +110,8 @@ def _build_revision(
     path: _Path,
     placement: Placement,
     context: Context,
+    *,
+    shadow: bool,
 ) -> tuple[Revision, list[Diagnostic]]:
     found: list[Diagnostic] = []
     admitted: list[Backend] = []
@@ -114,14 +123,21 @@ def _build_revision(
             (admitted if placement.admits(backend.place, backend.flavor) else refused).append(backend)
     weight = 1 if spec.weight is None else spec.weight
     usable = any(backend.weight > 0 for backend in admitted)
-    if weight > 0 and not usable and not found:
-        found.append(_unplaced(workload, spec, path, placement, refused))
+    if (weight > 0 or shadow) and not usable and not found:
+        remedy = "leave `shadow` out" if shadow else "set the revision's weight to 0"
+        found.append(_unplaced(workload, spec, path, placement, refused, remedy=remedy))
     check = build_health_check(spec.health_check)
-    return Revision(spec.name, weight, tuple(admitted), tuple(refused), check), found
+    return Revision(spec.name, weight, tuple(admitted), tuple(refused), check, shadow=shadow), found
 
 
 def _unplaced(
-    workload: Manifest, spec: RevisionSpec, path: _Path, placement: Placement, refused: list[Backend]
+    workload: Manifest,
+    spec: RevisionSpec,
+    path: _Path,
+    placement: Placement,
+    refused: list[Backend],
+    *,
+    remedy: str,
 ) -> Diagnostic:
     where = ", ".join(sorted({_describe(backend) for backend in refused}))
     sets = "; ".join(
@@ -131,7 +147,7 @@ def _unplaced(
         if (allowances := attachment.of(aspect))
     )
     message = f"revision `{spec.name}` has no backend in an allowed place: it has {where}, and {sets}"
-    hint = "add a backend in an allowed place, change a policy, or set the revision's weight to 0"
+    hint = f"add a backend in an allowed place, change a policy, or {remedy}"
     return fault(workload, "no-allowed-place", (*path, "backends"), message, hint)
 
 

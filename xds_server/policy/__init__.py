@@ -45,7 +45,7 @@ from xds_server.policy.kinds.policy import (
     LocationPolicy,
     Policy,
 )
-from xds_server.policy.kinds.traffic import Sticky, StickyCookie
+from xds_server.policy.kinds.traffic import Shadow, Sticky, StickyCookie
 from xds_server.policy.kinds.workload import (
     Access,
     Agent,
@@ -131,6 +131,7 @@ __all__ = [
     "Revision",
     "Roster",
     "Severity",
+    "Shadow",
     "Sticky",
     "StickyCookie",
     "Testers",

@@ -39,6 +39,7 @@ CODES: dict[str, str] = {
     "unknown-continent": "Not a continent code.",
     "unknown-key": "A key that is not part of the language here.",
     "unknown-kind": "A kind that is not part of the language.",
+    "unknown-revision": "A revision that the deployment does not have.",
     "unreadable": "A file that could not be read.",
     "wrong-type": "A value of another type than the key has.",
     "zero-weights": "Weights that are all 0.",

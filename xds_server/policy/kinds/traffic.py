@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from xds_server.policy.kinds.base import Part, part
 from xds_server.policy.kinds.duration import Duration
-from xds_server.policy.kinds.names import ClaimPath, CookieName, HeaderName
+from xds_server.policy.kinds.names import ClaimPath, CookieName, HeaderName, WorkloadName
 
 
 @part
@@ -35,3 +37,13 @@ class Sticky(Part):
         examples=["sub", ["account", "id"]],
     )
     cookie: StickyCookie | None = Field(default=None, description="A cookie that the gateway makes.")
+
+
+@part
+class Shadow(Part):
+    """A revision outside the split that is sent a copy of requests; its answers are thrown away."""
+
+    revision: WorkloadName = Field(description="The revision; its weight is 0.", examples=["v3"])
+    percent: Annotated[float, Field(ge=0.01, le=100)] = Field(
+        default=100.0, description="The share of requests that are copied, in steps of 0.01.", examples=[10]
+    )

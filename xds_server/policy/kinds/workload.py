@@ -23,7 +23,7 @@ from xds_server.policy.kinds.names import (
     WorkloadName,
 )
 from xds_server.policy.kinds.policy import ResourceType
-from xds_server.policy.kinds.traffic import Sticky
+from xds_server.policy.kinds.traffic import Shadow, Sticky
 
 Threshold = Annotated[int, Field(ge=1, le=1000)]
 
@@ -177,6 +177,9 @@ class Deployment(Part):
     sticky: Sticky | None = Field(
         default=None,
         description="How callers stay with one revision. Without it, each request is dealt anew.",
+    )
+    shadow: Shadow | None = Field(
+        default=None, description="Who is sent a copy of the split's requests. Without it, nobody."
     )
     served_by: bool = Field(
         default=False,

@@ -8,6 +8,7 @@ from typing import Any
 from xds_server.policy.kinds.duration import parse_duration
 from xds_server.policy.reading.fault import Fault, Path
 from xds_server.policy.rules.value import entries, mapping, text
+from xds_server.policy.suggestion import did_you_mean
 
 _KEYS = ("header", "claim", "cookie")
 _NO_KEYS = frozenset(
@@ -43,6 +44,24 @@ def traffic_rules(way: Path, deployment: dict[str, Any]) -> Iterator[Fault]:
         if len(entries(deployment, "revisions")) > MOST_STICKY:
             message = f"callers can stay with one of {MOST_STICKY} revisions at most"
             yield Fault("bad-value", (*way, "sticky"), message, "keep fewer revisions, or leave `sticky` out")
+    if isinstance(deployment.get("shadow"), dict):
+        yield from _shadow((*way, "shadow"), deployment["shadow"], entries(deployment, "revisions"))
+
+
+def _shadow(
+    path: Path, shadow: dict[str, Any], revisions: list[tuple[int, dict[str, Any]]]
+) -> Iterator[Fault]:
+    name = text(shadow, "revision")
+    weights = {text(each, "name"): each.get("weight", 1) for _, each in revisions}
+    if name is None or not revisions:
+        return
+    if name not in weights:
+        known = [each for each in weights if each is not None]
+        hint = did_you_mean(name, known)
+        yield Fault("unknown-revision", (*path, "revision"), f"there is no revision `{name}` here", hint)
+    elif weights[name] != 0:
+        message = f"revision `{name}` is in the split, and would answer some requests twice"
+        yield Fault("bad-value", (*path, "revision"), message, "give it the weight 0")
 
 
 def _sticky(path: Path, sticky: dict[str, Any]) -> Iterator[Fault]:
