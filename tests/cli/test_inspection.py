@@ -232,3 +232,19 @@ def test_a_refusal_is_an_answer_too(inside: Run, folder: Path) -> None:
     done = inside("explain", folder, "/acme/models/llama?environment=staging", "-r", "eu-west-3")
     assert done.returncode == 0
     assert "404 DEPLOYMENT_NOT_FOUND" in done.stdout
+
+
+@pytest.mark.parametrize("header", ["x-fairlead-use-revision", ": v1"])
+def test_explain_refuses_a_header_that_is_none(inside: Run, folder: Path, header: str) -> None:
+    done = inside("explain", folder, "/acme/models/llama", "-r", "eu-west-3", "--header", header)
+    assert done.returncode == 64
+    assert "name: value" in done.stderr
+
+
+def test_explain_looks_at_headers(inside: Run) -> None:
+    traffic = Path(__file__).parents[2] / "policies/traffic"
+    header = "X-Fairlead-Use-Revision: v3"
+    done = inside("explain", traffic, "/acme/models/llama", "-r", "eu-west-3", "-H", header)
+    assert "revision     v3 (from the header x-fairlead-use-revision)" in done.stdout
+    done = inside("explain", traffic, "/acme/models/llama", "-r", "eu-west-3")
+    assert "sticky       header x-user-id | claim sub | cookie fairlead-session, given for 12h" in done.stdout

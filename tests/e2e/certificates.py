@@ -52,14 +52,17 @@ class Certificates:
         )
         return _pem(certificate)
 
-    def server(self, *names: str) -> ssl.SSLContext:
-        """What a server of those names needs."""
+    def server(self, *names: str, clients: Certificates | None = None) -> ssl.SSLContext:
+        """What a server of those names needs, which takes only clients of an authority if one is given."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         with tempfile.TemporaryDirectory() as folder:
             chain, key = Path(folder, "chain"), Path(folder, "key")
             chain.write_text(self.chain(*names))
             key.write_text(self.key)
             context.load_cert_chain(chain, key)
+        if clients is not None:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(cadata=clients.authority)
         return context
 
     def client(self, protocols: list[str] | None = None) -> ssl.SSLContext:

@@ -54,6 +54,11 @@ class ControlRoom:
         """What came of the folder when it was last read."""
         return self._pipeline.newest
 
+    @property
+    def generation(self) -> int | None:
+        """Of what is served; `None` before there is anything."""
+        return self._plane.readiness.generation
+
     def start(self) -> None:
         """Start, and wait until something is served."""
         self._loop = asyncio.new_event_loop()

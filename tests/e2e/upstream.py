@@ -199,6 +199,8 @@ _OWN = (
     ("x-model-says", "no"),
     ("retry-after", "77"),
     ("x-fairlead-error", "FORBIDDEN"),
+    ("x-fairlead-served-by", "forged"),
+    ("X-Fairlead-Served-By", "10.0.0.1"),
 )
 
 

@@ -89,7 +89,7 @@ def _show_on_demand(catalogue: Catalogue, gateway: str, region: str) -> Iterator
 
 def _show_layer(layer: Layer, suffix: str) -> Iterator[tuple[str, Plain]]:
     for key, resources in layer.items():
-        if not resources:  # nothing of the type, though it could be
+        if not resources:  # a recipe that nothing is made by
             continue
         kind = _KINDS[type_of(key).rpartition(".")[2]]
         reserve = "-in-reserve" if is_reserve(key) else ""

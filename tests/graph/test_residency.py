@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 
 from tests.graph import world as w
-from xds_server.graph import Decision, Graph, Wish, explain, list_residencies
+from xds_server.graph import HINT_HEADER, RESIDENCY_HEADER, Decision, Graph, explain, list_residencies
+
+Wish = dict[str, str]
+
+
+def wish(residency: str | None = None, hint: str | None = None) -> Wish:
+    """The headers that say so."""
+    said = {RESIDENCY_HEADER: residency, HINT_HEADER: hint}
+    return {name: each for name, each in said.items() if each is not None}
+
 
 LLAMA = "/acme/models/llama"
 PARIS, FRANKFURT, VIRGINIA = "eu-west-3", "eu-central-1", "us-east-1"
@@ -61,32 +70,32 @@ def test_a_backend_of_weight_0_offers_nothing() -> None:
 def test_without_a_choice_nothing_is_offered() -> None:
     graph = _graph(_at("v1", PARIS), choice=False)
     assert _offered(graph) == set()
-    found = explain(graph, LLAMA, region=PARIS, wish=Wish("eu")).refusal
+    found = explain(graph, LLAMA, region=PARIS, headers=wish("eu")).refusal
     assert found is not None
     assert (found.status, found.code) == (403, "RESIDENCY_NOT_OFFERED")
     assert "callerChoice" in found.reason
 
 
 @pytest.mark.parametrize(
-    ("wish", "places"),
+    ("headers", "places"),
     [
-        (Wish(), [(PARIS, 0), (FRANKFURT, 1), (VIRGINIA, 2)]),
-        (Wish("eu"), [(PARIS, 0), (FRANKFURT, 1)]),
-        (Wish("na"), [(VIRGINIA, 0)]),
-        (Wish(hint=VIRGINIA), [(VIRGINIA, 0), (PARIS, 1), (FRANKFURT, 2)]),
-        (Wish("eu", VIRGINIA), [(PARIS, 0), (FRANKFURT, 1)]),
-        (Wish("eu", FRANKFURT), [(FRANKFURT, 0), (PARIS, 1)]),
-        (Wish(hint="nowhere"), [(PARIS, 0), (FRANKFURT, 1), (VIRGINIA, 2)]),
+        (wish(), [(PARIS, 0), (FRANKFURT, 1), (VIRGINIA, 2)]),
+        (wish("eu"), [(PARIS, 0), (FRANKFURT, 1)]),
+        (wish("na"), [(VIRGINIA, 0)]),
+        (wish(hint=VIRGINIA), [(VIRGINIA, 0), (PARIS, 1), (FRANKFURT, 2)]),
+        (wish("eu", VIRGINIA), [(PARIS, 0), (FRANKFURT, 1)]),
+        (wish("eu", FRANKFURT), [(FRANKFURT, 0), (PARIS, 1)]),
+        (wish(hint="nowhere"), [(PARIS, 0), (FRANKFURT, 1), (VIRGINIA, 2)]),
     ],
 )
-def test_a_wish_narrows_and_orders(wish: Wish, places: list[tuple[str, int]]) -> None:
+def test_a_wish_narrows_and_orders(headers: Wish, places: list[tuple[str, int]]) -> None:
     graph = _graph(_at("v1", PARIS, FRANKFURT, VIRGINIA))
-    assert _places(explain(graph, LLAMA, region=PARIS, wish=wish)) == places
+    assert _places(explain(graph, LLAMA, region=PARIS, headers=headers)) == places
 
 
 def test_a_hint_does_not_lead_to_a_standby() -> None:
     standby = w.revision("v1", w.backend(PARIS), w.backend(VIRGINIA, standby=True))
-    hinted = explain(_graph(standby), LLAMA, region=PARIS, wish=Wish(hint=VIRGINIA))
+    hinted = explain(_graph(standby), LLAMA, region=PARIS, headers=wish(hint=VIRGINIA))
     assert _places(hinted) == [(PARIS, 0), (VIRGINIA, 1)]
 
 

@@ -20,7 +20,16 @@ _WORKLOAD: dict[str, Any] = {
             "environment": "production",
             "enabled": True,
             "policies": ["eu"],
+            "sticky": {"header": "x-user", "claim": ["a", "b"], "cookie": {"name": "s", "ttl": "1h"}},
+            "servedBy": True,
+            "shadow": {"revision": "v0", "percent": 10},
+            "testers": {"claims": [{"claim": "role", "anyOf": ["tester"]}]},
             "revisions": [
+                {
+                    "name": "v0",
+                    "weight": 0,
+                    "backends": [{"location": "eu-west-3", "address": "10.0.0.1:80"}],
+                },
                 {
                     "name": "v1",
                     "weight": 1,
@@ -38,11 +47,12 @@ _WORKLOAD: dict[str, Any] = {
                             "weight": 1,
                             "standby": False,
                             "tls": {"sni": "b.example.com"},
+                            "credentials": {"header": "x-key", "file": "a.key", "prefix": "Bearer "},
                             "pathPrefix": "/v1",
                             "healthCheck": {"port": 1, "enabled": True},
                         }
                     ],
-                }
+                },
             ],
         },
         {
@@ -165,7 +175,10 @@ def _everywhere(value: Any, anything: Any) -> Iterator[Any]:
 
 @pytest.mark.parametrize(("kind", "spec"), _SPECS, ids=[f"{kind}-{i}" for i, (kind, _) in enumerate(_SPECS)])
 def test_the_whole_manifest_is_good(kind: str, spec: dict[str, Any]) -> None:
-    loaded = load({"a.json": json.dumps(_manifest(kind, spec), ensure_ascii=False)}, {DEVELOPMENT_JWKS: b""})
+    loaded = load(
+        {"a.json": json.dumps(_manifest(kind, spec), ensure_ascii=False)},
+        {DEVELOPMENT_JWKS: b"", "a.key": b"sk"},
+    )
     assert list(map(str, loaded.diagnostics)) == []
     assert [each.kind for each in loaded.manifests] == [kind]
 

@@ -44,6 +44,20 @@ def test_files_and_attachments(tmp_path: Path) -> None:
     assert text.problems == {}
 
 
+def test_a_folder_for_secrets_holds_files_of_any_name(tmp_path: Path) -> None:
+    for name in ("secrets/v1-key", "acme/secrets/token.txt", "acme/secrets/.hidden", "acme/secretsof/x", "x"):
+        _write(tmp_path, name, "sk")
+    _write(tmp_path, "secrets/more.yaml")
+    text = FolderSource(tmp_path).read()
+    assert {os.path.relpath(name, tmp_path) for name in text.files} == {"secrets/more.yaml"}
+    assert {os.path.relpath(name, tmp_path) for name in text.attachments} == {
+        "secrets/v1-key",
+        "acme/secrets/token.txt",
+    }
+    single = FolderSource(_write(tmp_path, "a.yaml")).read()
+    assert {os.path.relpath(name, tmp_path) for name in single.attachments} == {"secrets/v1-key"}
+
+
 def test_names_are_shown_as_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _write(tmp_path, "set/a.yaml")
     monkeypatch.chdir(tmp_path)

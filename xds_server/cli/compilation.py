@@ -29,6 +29,7 @@ SHORT: Final = {
 }
 PREFIX: Final = "type.googleapis.com/"
 HIDDEN: Final = "(hidden)"
+SECRET: Final = frozenset({"generic_secret", "private_key"})
 
 
 def compile_(
@@ -48,8 +49,8 @@ def compile_(
     """Print the Envoy resources that the policies become, as a list of type, name, version, origin and
     resource.
 
-    What an Envoy fetches with the first request for a model is among them. Private keys are left out. Nothing is
-    printed if the policies have errors.
+    What an Envoy fetches with the first request for a model is among them. Private keys and credentials are
+    left out. Nothing is printed if the policies have errors.
     """
     from xds_server.cli.policies import choose_gateway, choose_region, compile_catalogue, read
     from xds_server.compiler import show
@@ -90,11 +91,9 @@ def compile_(
 
 
 def _without_keys(data: Any) -> Any:
-    """Return JSON data with every private key replaced, wherever it stands."""
+    """Return JSON data with every private key and credential replaced, wherever it stands."""
     if isinstance(data, dict):
-        return {
-            name: HIDDEN if name == "private_key" else _without_keys(value) for name, value in data.items()
-        }
+        return {name: HIDDEN if name in SECRET else _without_keys(value) for name, value in data.items()}
     if isinstance(data, list):
         return [_without_keys(each) for each in data]
     return data

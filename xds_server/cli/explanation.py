@@ -51,13 +51,8 @@ def explain(
         typer.Option("--claims", help="The claims of the token, as JSON; access is not checked if left out."),
     ] = None,
     method: Annotated[str, typer.Option("--method", "-X", help="The HTTP method.")] = "POST",
-    residency: Annotated[
-        str | None,
-        typer.Option("--residency", help="What the header x-fairlead-residency says."),
-    ] = None,
-    hint: Annotated[
-        str | None,
-        typer.Option("--hint", help="What the header x-fairlead-location-hint says."),
+    header: Annotated[
+        list[str] | None, typer.Option("--header", "-H", help="A header of the request, as `name: value`.")
     ] = None,
     gateway: GatewayChoice = None,
     output: Annotated[Format, typer.Option("--output", "-o", help="The format of the answer.")] = Format.TEXT,
@@ -68,8 +63,8 @@ def explain(
     it exits with 0.
     """
     from xds_server.cli.policies import choose_gateway, read
-    from xds_server.graph import Wish, find_delivery
     from xds_server.graph import explain as decide
+    from xds_server.graph import find_delivery
 
     parsed = None if claims is None else _claims(claims)
     graph = read(path).graph
@@ -80,9 +75,9 @@ def explain(
         region=region,
         claims=parsed,
         method=method.upper(),
+        headers=dict(_header(each) for each in header or ()),
         keep_escaped_slashes=edge.gateway.spec.paths.encoded_slashes == "keep",
         delivery=find_delivery(graph, edge),
-        wish=Wish(residency, hint),
     )
     if output is Format.TEXT:
         put("\n".join(_lines(decision)))
@@ -98,6 +93,13 @@ def _claims(text: str) -> dict[str, Any]:
     if not isinstance(claims, dict):
         raise typer.BadParameter("claims are a JSON object", param_hint="--claims")
     return claims
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip():
+        raise typer.BadParameter(f"{text!r} is not of the form `name: value`", param_hint="--header")
+    return name.strip().lower(), value.strip()
 
 
 def _data(value: Any) -> Any:
@@ -126,6 +128,15 @@ def _lines(decision: Decision) -> Iterator[str]:
         ("access", decision.access),
         ("environment", environment if decision.environment is not None else None),
         ("forwarded", None if refusal else decision.forwarded_path),
+        ("revision", f"{decision.revision} (from {decision.revision_from})" if decision.revision else None),
+        ("sticky", " | ".join(decision.sticky) or None),
+        (
+            "shadow",
+            f"{decision.shadow.percent:.4g} % to {decision.shadow.share.revision}"
+            if decision.shadow
+            else None,
+        ),
+        ("served by", "told in x-fairlead-served-by" if decision.served_by else None),
         ("refused", f"{refusal.status} {refusal.code}: {refusal.reason}" if refusal else None),
         ("places", None if refusal else _routing(decision)),
         ("sent again", None if refusal else _retries(decision)),

@@ -13,11 +13,36 @@ from xds_server.wire import message_class, pack
 
 from .names import JWT_METADATA
 
+TESTERS = "testers"
+"""The policy by which a request is refused whose sender may not choose a revision."""
+
 _RBAC_PER_ROUTE = "envoy.extensions.filters.http.rbac.v3.RBACPerRoute"
 
 
 def compile_access(endpoint: Endpoint) -> dict[str, Any]:
     """The endpoint's RBACPerRoute as the content of an ``Any``. No trusted issuer: no principal, nobody passes."""
+    policy = {"permissions": [{"any": True}], "principals": _describe(endpoint)}
+    rules = {"action": "ALLOW", "policies": {"members": policy}}
+    return pack(message_class(_RBAC_PER_ROUTE)(rbac={"rules": rules}))
+
+
+def compile_testers(endpoint: Endpoint, testers: tuple[ClaimRule, ...]) -> dict[str, Any]:
+    """The RBACPerRoute of routes for the endpoint's testers: refused is who has no access, and who is no tester.
+
+    Two refusals rather than one permission, so that the answer can say which it was. What can't be read is refused.
+    """
+    access = _describe(endpoint)
+    tester = [{"and_ids": {"ids": [_rule(trust, each) for each in testers]}} for trust in endpoint.trusts]
+    policies = {
+        name: {"permissions": [{"any": True}], "principals": [{"not_id": {"or_ids": {"ids": principals}}}]}
+        for name, principals in (("access", access), (TESTERS, tester or [_nobody()]))
+    }
+    rules = {"action": "DENY", "policies": policies}
+    return pack(message_class(_RBAC_PER_ROUTE)(rbac={"rules": rules}))
+
+
+def _describe(endpoint: Endpoint) -> list[dict[str, Any]]:
+    """Who has access: a principal for each trusted issuer. None of them: nobody."""
     principals = [
         {
             "and_ids": {
@@ -30,9 +55,7 @@ def compile_access(endpoint: Endpoint) -> dict[str, Any]:
         }
         for trust in endpoint.trusts
     ]
-    policy = {"permissions": [{"any": True}], "principals": principals or [_nobody()]}
-    rules = {"action": "ALLOW", "policies": {"members": policy}}
-    return pack(message_class(_RBAC_PER_ROUTE)(rbac={"rules": rules}))
+    return principals or [_nobody()]
 
 
 def _membership(trust: Trust, workspace: str) -> dict[str, Any]:

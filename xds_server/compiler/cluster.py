@@ -70,7 +70,7 @@ def _encode(
         **{**_common(), **_balancing(revision), **_limits(revision), **describe_subsets(revision)},
         **discovery,
         **describe_transport(endpoint, revision, target),
-        **describe_protocol(revision),
+        **describe_protocol(endpoint, revision, target),
         **describe_health_checks(revision),
     )
     return encode(message, name, endpoint.origin)

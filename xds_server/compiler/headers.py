@@ -22,6 +22,8 @@ from envoy_data_plane.google.protobuf import Any
 
 from .names import (
     BACKEND,
+    CALLER_HEADER,
+    CREDENTIALS_HEADER,
     ENDPOINT_METADATA,
     ENVIRONMENT_HEADER,
     ERROR_HEADER,
@@ -31,6 +33,8 @@ from .names import (
     PREFIX_HEADER,
     REGION_HEADER,
     REVISION_HEADER,
+    SERVED_BY_HEADER,
+    SHADOW_HEADER,
 )
 
 # The workspace header is not among them: a client may repeat the workspace, and the request guard compares it.
@@ -43,6 +47,9 @@ _INTERNAL = (
     PREFIX_HEADER,
     ERROR_HEADER,
     FENCE_HEADER,
+    CALLER_HEADER,
+    CREDENTIALS_HEADER,
+    SHADOW_HEADER,
 )
 
 # A server that reads headers the way CGI does takes `_` for `-`, and would read a client's copy as ours.
@@ -72,15 +79,15 @@ def early_mutation() -> TypedExtensionConfig:
 
 def internal_mutation() -> MutationFilter:
     """Takes the internal headers out of what goes to the model."""
-    return MutationFilter(mutations=Mutations(request_mutations=[HeaderMutation(remove=PATH_HEADER)]))
+    mutations = [HeaderMutation(remove=name) for name in (PATH_HEADER, CALLER_HEADER)]
+    return MutationFilter(mutations=Mutations(request_mutations=mutations))
 
 
 def router() -> Router:
-    """The router, which tells the chosen backend its region and takes our error mark out of its answer."""
+    """The router, which tells the chosen backend its region and takes out of its answer what is ours to say."""
     region = _set(REGION_HEADER, f"%UPSTREAM_METADATA({ENDPOINT_METADATA}:region)%")
-    mutations = Mutations(
-        request_mutations=[region], response_mutations=[HeaderMutation(remove=ERROR_HEADER)]
-    )
+    ours = [HeaderMutation(remove=name) for name in (ERROR_HEADER, SERVED_BY_HEADER)]
+    mutations = Mutations(request_mutations=[region], response_mutations=ours)
     backend = Any.pack(MutationFilter(mutations=mutations))
     return Router(
         suppress_envoy_headers=True,

@@ -1,8 +1,8 @@
 """Listeners: one per gateway listener, each a connection manager with the filters in their one right order.
 
-Path note → credentials → authentication → membership → request guard → (on demand) → access → router. What changes
-with issuers and workspaces comes over ECDS, so that a new issuer or key drains no listener. Nothing that protects by
-route may stand before the route is known: filters in front of the one that fetches it are not run again.
+Path note → credentials → authentication → membership → request guard → (on demand) → caller → access → router. What
+changes with issuers and workspaces comes over ECDS, so that a new issuer or key drains no listener. Nothing that
+protects by route may stand before the route is known: filters in front of the one that fetches it are not run again.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ from .local_reply import compile_local_reply
 from .names import (
     ACCESS,
     AUTHENTICATION,
+    CALLER,
     CREDENTIALS,
     IDEMPOTENT_RETRIES,
     INTERNAL_HEADERS,
@@ -75,6 +76,7 @@ from .release import Feature
 from .request import compile_request_guard
 from .residency import compile_residency_guard, compile_residency_note
 from .scope_key import scoped_routes
+from .sticky import caller_filter
 from .target import Target
 from .workspace_note import compile_workspace_note
 
@@ -173,6 +175,9 @@ def _filters(edge: Edge, listener: ListenerSpec, target: Target) -> list[HttpFil
         _filter(REQUEST, compile_request_guard(edge, listener, target)),
         # Whoever gets here may know whether the model exists, and may have it fetched.
         *([_filter(ON_DEMAND, OnDemand())] if target.fetching is not None else []),
+        # Idle but on routes that say so: then the route is picked once more. Access looks at the route that was, and
+        # before the header that scopes are cut from is gone.
+        _filter(CALLER, caller_filter()),
         # Empty: every endpoint's routes bring its own rules, and without a route there is nothing to reach.
         _filter(ACCESS, Rbac()),
         # What a caller may ask for depends on the route, too.

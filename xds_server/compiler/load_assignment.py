@@ -15,6 +15,7 @@ from xds_server.wire import message_class
 from .encode import encode, flat_struct
 from .names import CLUSTER_LOAD_ASSIGNMENT, ENDPOINT_METADATA, SUBSET_METADATA, name_cluster
 from .residency import Label, label_backend
+from .upstream_credentials import name_choice
 from .upstream_tls import name_match
 
 
@@ -81,13 +82,16 @@ def _endpoint(revision: Revision, backend: Backend) -> dict[str, Any]:
             backend.place.region,
             backend.path_prefix,
             name_match(revision, backend),
+            name_choice(revision, backend),
             label_backend(backend) if revision.routing.caller_choice else None,
         ),
     }
 
 
 @lru_cache(maxsize=4096)
-def _metadata(region: str, prefix: str, match: str | None, label: Label | None) -> Message:
+def _metadata(
+    region: str, prefix: str, match: str | None, credentials: str | None, label: Label | None
+) -> Message:
     """What Envoy keeps of a backend: mostly the same in a region, so it is made once. Not to be changed.
 
     ``label`` is what it is called where callers may choose.
@@ -95,6 +99,8 @@ def _metadata(region: str, prefix: str, match: str | None, label: Label | None) 
     facts = {"region": region}
     if prefix:
         facts["prefix"] = prefix
+    if credentials is not None:
+        facts["credentials"] = credentials
     metadata = {ENDPOINT_METADATA: flat_struct(facts)}
     if match is not None:
         metadata["envoy.transport_socket_match"] = flat_struct({"tls": match})

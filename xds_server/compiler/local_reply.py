@@ -21,7 +21,11 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v
 )
 from envoy_data_plane.google.protobuf import Any
 
+from xds_server.graph import USE_REVISION_HEADER, USE_REVISION_PARAMETER
+
+from .access import TESTERS
 from .authentication import MALFORMED_CREDENTIALS, MANY_CREDENTIALS, NO_ISSUER
+from .direct import AMBIGUOUS_REVISION, UNKNOWN_REVISION
 from .encode import struct
 from .names import ERROR_HEADER, PATH_HEADER
 from .request import AMBIGUOUS_ENVIRONMENT, DOT_SEGMENT, ENCODED_PARAMETER, OTHER_WORKSPACE, UNKNOWN_HOST
@@ -39,6 +43,10 @@ def _denied(*policies: str) -> str:
     return " || ".join(
         f"response.code_details == 'rbac_access_denied_matched_policy[{name}]'" for name in policies
     )
+
+
+def _answered_by(route: str) -> str:
+    return f"response.code_details == 'direct_response' && xds.route_name == '{route}'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +151,12 @@ _REPLIES = (
         403,
     ),
     _Reply(
+        _denied(TESTERS),
+        "REVISION_FORBIDDEN",
+        "This token does not allow to choose a revision of this model.",
+        403,
+    ),
+    _Reply(
         "response.code_details.startsWith('rbac_access_denied')",
         "FORBIDDEN",
         "This token gives no access to this workspace or model.",
@@ -153,6 +167,19 @@ _REPLIES = (
         "MODEL_NOT_FOUND",
         "No model at this path: expected /{workspace}/models/{model}.",
         404,
+    ),
+    _Reply(
+        _answered_by(UNKNOWN_REVISION),
+        "REVISION_NOT_FOUND",
+        "The model has no such revision in this environment.",
+        404,
+    ),
+    _Reply(
+        _answered_by(AMBIGUOUS_REVISION),
+        "BAD_REQUEST",
+        f"Name the revision once: '{USE_REVISION_PARAMETER}' in the query, not percent-encoded, "
+        f"or the header '{USE_REVISION_HEADER}'.",
+        400,
     ),
     _Reply(
         "response.code_details == 'direct_response' && response.code == 404",

@@ -17,7 +17,7 @@ RUNTIME = "envoy.service.runtime.v3.Runtime"
 SECRET = "envoy.extensions.transport_sockets.tls.v3.Secret"  # noqa: S105 (a type, not a password)
 
 # HTTP filters, in the order in which they stand. Those that change with issuers and workspaces come over ECDS under
-# the same name; `ACCESS` is also the key of per-model configuration in routes.
+# the same name; `ACCESS` and `CALLER` are also keys of per-model configuration in routes.
 PATH_NOTE = "fairlead.path_note"
 WORKSPACE_NOTE = "fairlead.workspace_note"
 CREDENTIALS = "fairlead.credentials"
@@ -26,6 +26,7 @@ MEMBERSHIP = "fairlead.membership"
 REQUEST = "fairlead.request"
 ON_DEMAND = "fairlead.on_demand"
 ACCESS = "fairlead.access"
+CALLER = "fairlead.caller"
 RESIDENCY = "fairlead.residency"
 RESIDENCY_NOTE = "fairlead.residency_note"
 LOCATION_HINT = "fairlead.location_hint"
@@ -35,6 +36,8 @@ ROUTER = "envoy.filters.http.router"
 # Filters behind the choice of a backend.
 BACKEND = "fairlead.backend"
 BACKEND_PREFIX = "fairlead.prefix"
+INJECTOR = "fairlead.injector"
+CREDENTIALS_LABEL = "fairlead.credentials_label"
 
 # The namespace of jwt_authn in dynamic metadata is fixed by Envoy.
 JWT_METADATA = "envoy.filters.http.jwt_authn"
@@ -61,9 +64,11 @@ REVISION_HEADER = "x-fairlead-revision"
 REGION_HEADER = "x-fairlead-region"
 PREFIX_HEADER = "x-fairlead-prefix"  # internal: carries a backend's path prefix between two upstream filters
 ERROR_HEADER = "x-fairlead-error"
-RESIDENCY_HEADER = "x-fairlead-residency"
 FENCE_HEADER = "x-fairlead-fence"  # internal: carries the residency that the caller's token is bound to
-HINT_HEADER = "x-fairlead-location-hint"
+CREDENTIALS_HEADER = "x-fairlead-credentials"  # internal: which credentials the chosen backend wants
+SHADOW_HEADER = "x-fairlead-shadow"
+SERVED_BY_HEADER = "x-fairlead-served-by"
+CALLER_HEADER = "x-fairlead-caller"  # internal: by what a sticky split knows the caller
 
 RUNTIME_LAYER = "fairlead"
 SYSTEM_ROOTS = "system-roots"
@@ -82,6 +87,16 @@ def find_path(name: str) -> str:
 def name_authority_secret(endpoint: Endpoint, ca: str) -> str:
     """The secret that holds a CA file of an endpoint, by the file's path as its manifest has it."""
     return f"{endpoint.path}/ca/{ca}"
+
+
+def name_credentials(endpoint: Endpoint, label: str) -> str:
+    """The secret that an endpoint's backends are shown, by its label."""
+    return f"{endpoint.path}/credentials/{label}"
+
+
+def name_client_certificate(endpoint: Endpoint, file: str) -> str:
+    """The secret that holds a certificate that an endpoint's backends are shown, with its key, by its file."""
+    return f"{endpoint.path}/certificate/{file}"
 
 
 def name_certificate(gateway: str, listener: str) -> str:

@@ -1,8 +1,9 @@
 """What gRPC's own xDS client is sent: per endpoint and environment an API listener, routes, clusters and places.
 
 Only what gRPC takes; what it does not know it ignores, what it knows and can't do it refuses:
-https://github.com/grpc/grpc/blob/master/doc/grpc_xds_features.md. Backends with TLS or a path prefix are left out: a
-channel with insecure credentials would speak to them without TLS, and no route of gRPC's rewrites a path.
+https://github.com/grpc/grpc/blob/master/doc/grpc_xds_features.md. Backends with TLS, credentials or a path prefix are
+left out: a channel with insecure credentials would speak to them without TLS, and no route of gRPC's rewrites a path or
+adds a secret.
 """
 
 from __future__ import annotations
@@ -182,7 +183,9 @@ def _merge(backends: Iterable[Backend]) -> tuple[Backend, ...]:
 
 def _usable(revision: Revision) -> list[Backend]:
     return [
-        each for each in revision.backends if each.weight > 0 and each.tls is None and not each.path_prefix
+        each
+        for each in revision.backends
+        if each.weight > 0 and each.tls is None and not each.path_prefix and each.credentials is None
     ]
 
 

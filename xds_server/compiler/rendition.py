@@ -37,7 +37,7 @@ from .residency import compile_hints
 from .route import compile_routes
 from .runtime import compile_runtime
 from .scope import compile_scope
-from .secret import compile_authorities, compile_certificate, name_authorities
+from .secret import compile_certificate, compile_secrets, name_secrets
 from .target import NEWEST
 
 
@@ -110,7 +110,7 @@ _SHARED: Final[Recipes] = {
         lambda endpoint: (endpoint.path,), lambda endpoint: (compile_routes(endpoint, NEWEST),)
     ),
     type_url(CLUSTER): recipe(lambda endpoint: name_clusters(endpoint, by_dns=False), _compile_clusters),
-    type_url(SECRET): recipe(name_authorities, compile_authorities),
+    type_url(SECRET): recipe(name_secrets, compile_secrets),
 }
 
 

@@ -40,12 +40,12 @@ from envoy_data_plane.xds.type.matcher.v3 import (
     MatcherOnMatch,
 )
 
-from xds_server.graph import Backend, Revision, list_names
+from xds_server.graph import HINT_HEADER, RESIDENCY_HEADER, Backend, Revision, list_names
 from xds_server.wire import message_class
 
 from . import cel
 from .encode import struct
-from .names import FENCE_HEADER, HINT_HEADER, RESIDENCY_HEADER, RESIDENCY_METADATA, SUBSET_METADATA
+from .names import FENCE_HEADER, RESIDENCY_METADATA, SUBSET_METADATA
 
 FENCE_NOT_OFFERED = "fence-not-offered"
 RESIDENCY_NOT_OFFERED = "residency-not-offered"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import lru_cache
@@ -15,6 +15,7 @@ from xds_server.graph import (
     Handling,
     Named,
     Selection,
+    Traffic,
     Trust,
     list_residencies,
     list_selections,
@@ -22,7 +23,17 @@ from xds_server.graph import (
 from xds_server.snapshot import Resource
 from xds_server.wire import message_class
 
-from .access import compile_access
+from .access import compile_access, compile_testers
+from .direct import (
+    AMBIGUOUS_REVISION,
+    UNKNOWN_REVISION,
+    join,
+    list_ambiguities,
+    list_choices,
+    list_unknown,
+    name_choices,
+    refuse,
+)
 from .encode import encode
 from .names import (
     ACCESS,
@@ -35,6 +46,17 @@ from .names import (
 )
 from .residency import describe_offer
 from .retry import USUAL_RETRIES, RetryRule, describe_retries
+from .served_by import describe_served_by
+from .shadow import describe_shadow
+from .sticky import (
+    describe_caller,
+    describe_keys,
+    describe_new_key,
+    find_sticky,
+    give_cookie,
+    match_keyless,
+    readdress_cookie,
+)
 from .target import Target
 
 _PARAMETER = "environment"
@@ -48,6 +70,12 @@ def compile_routes(endpoint: Endpoint, target: Target) -> Resource:
     return encode(message, endpoint.path, endpoint.origin, needs=sorted(_clusters(endpoint)))
 
 
+_Split = tuple[
+    str, tuple[tuple[str, int], ...], tuple[str, ...], Traffic, Handling, RetryRule, tuple[str, ...]
+]
+"""Of a deployment: its environment, the split, and all else that its routes depend on."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Shape:
     """All that an endpoint's routes depend on but its path, and some endpoint of which that is so.
@@ -59,7 +87,7 @@ class _Shape:
     default_environment: str
     trusts: tuple[Trust, ...]
     rules: tuple[ClaimRule, ...]
-    splits: tuple[tuple[str, tuple[tuple[str, int], ...], Handling, RetryRule, tuple[str, ...]], ...]
+    splits: tuple[_Split, ...]
     endpoint: Endpoint = field(compare=False)
 
     @classmethod
@@ -74,6 +102,8 @@ class _Shape:
                     (
                         each.environment,
                         each.split,
+                        name_choices(each),
+                        each.traffic,
                         each.handling,
                         RetryRule.of(each),
                         list_residencies(each),
@@ -94,9 +124,9 @@ def _pattern(shape: _Shape, target: Target) -> Any:
     """
     endpoint = shape.endpoint
     routes = [
-        {"match": match, **answer}
+        {"match": join(match, condition), **answer}
         for selection in list_selections(endpoint)
-        for answer in [_answer(endpoint, selection.deployment, target)]
+        for condition, answer in _answers(endpoint, selection.deployment, target)
         for match in _matches(endpoint, selection)
     ]
     return message_class(ROUTE_CONFIGURATION)(
@@ -119,7 +149,7 @@ def _pattern(shape: _Shape, target: Target) -> Any:
 
 def _address(message: Any, endpoint: Endpoint) -> None:
     """Have routes that were written for one endpoint be those of another of its shape."""
-    path, written = endpoint.path, len(message.name)
+    path, written = endpoint.path, message.name
     [host] = message.virtual_hosts
     message.name = host.name = path
     host.request_headers_to_add[-1].header.value = endpoint.name
@@ -128,12 +158,16 @@ def _address(message: Any, endpoint: Endpoint) -> None:
             route.match.path = f"/{path}"
         else:
             route.match.prefix = f"/{path}/"
+        for option in route.response_headers_to_add:
+            option.header.value = readdress_cookie(option.header.value, written, path)
         action = route.route
         if action.cluster:
-            action.cluster = path + action.cluster[written:]
+            action.cluster = path + action.cluster[len(written) :]
         else:
             for each in action.weighted_clusters.clusters:
-                each.name = path + each.name[written:]
+                each.name = path + each.name[len(written) :]
+        for policy in action.request_mirror_policies:
+            policy.cluster = path + policy.cluster[len(written) :]
 
 
 def set_header(name: str, value: str) -> dict[str, Any]:
@@ -145,7 +179,11 @@ def _clusters(endpoint: Endpoint) -> set[str]:
     return {
         name_cluster(endpoint, deployment.environment, revision)
         for deployment in endpoint.deployments
-        for revision, _ in deployment.split
+        for revision in (
+            *(name for name, _ in deployment.split),
+            *name_choices(deployment),
+            *([deployment.traffic.shadow.revision] if deployment.traffic.shadow is not None else []),
+        )
     }
 
 
@@ -161,14 +199,55 @@ def _matches(endpoint: Endpoint, selection: Selection) -> Iterator[dict[str, Any
     yield {"prefix": f"/{endpoint.path}/", **named}
 
 
-def _answer(endpoint: Endpoint, deployment: Deployment | None, target: Target) -> dict[str, Any]:
+def _answers(
+    endpoint: Endpoint, deployment: Deployment | None, target: Target
+) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """What a route does, by what else must hold of the request: the first that holds decides."""
     if deployment is None or not deployment.split:
         # The body is written by the listener's local reply mapping, once for the fleet rather than once a model.
-        return {"direct_response": {"status": 404}}
-    return _forward(endpoint, deployment, target)
+        yield {}, {"direct_response": {"status": 404}}
+        return
+    if deployment.traffic.testers is not None:
+        yield from _choices(endpoint, deployment, deployment.traffic.testers, target)
+    sticky = find_sticky(deployment)
+    if sticky is None:
+        yield {}, _forward(endpoint, deployment, target)
+        return
+    filters = describe_caller(endpoint, sticky)
+    if sticky.cookie is not None:
+        cookie = {"response_headers_to_add": [give_cookie(sticky.cookie, endpoint.path)]}
+        forward = _forward(endpoint, deployment, target, keys=describe_new_key(), filters=filters)
+        yield {"headers": match_keyless(sticky, sticky.cookie)}, {**forward, **cookie}
+    yield {}, _forward(endpoint, deployment, target, keys=describe_keys(sticky), filters=filters)
 
 
-def _forward(endpoint: Endpoint, deployment: Deployment, target: Target) -> dict[str, Any]:
+def _choices(
+    endpoint: Endpoint, deployment: Deployment, testers: tuple[ClaimRule, ...], target: Target
+) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """What a route does for a request that names a revision."""
+    allowed = {ACCESS: compile_testers(endpoint, testers)}
+    for condition in list_ambiguities():
+        yield condition, refuse(400, AMBIGUOUS_REVISION)
+    for condition, revision in list_choices(deployment):
+        yield condition, _forward(endpoint, deployment, target, only=revision, filters=allowed)
+    for condition in list_unknown():
+        yield condition, {**refuse(404, UNKNOWN_REVISION), **_configure(allowed)}
+
+
+def _forward(
+    endpoint: Endpoint,
+    deployment: Deployment,
+    target: Target,
+    *,
+    keys: Sequence[dict[str, Any]] = (),
+    only: str | None = None,
+    filters: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The route to a split, whose ``keys`` are the hash policies that pick from it, or to one revision ``only``.
+
+    ``filters`` is what the route tells them.
+    """
+    filters = filters or {}
     headers = [set_header(ENVIRONMENT_HEADER, deployment.environment)]
     # No total timeout: answers stream. The connection manager bounds silence and the whole stream.
     action: dict[str, Any] = {
@@ -184,10 +263,13 @@ def _forward(endpoint: Endpoint, deployment: Deployment, target: Target) -> dict
         rule = rule._replace(per_try_idle=deployment.handling.idle)
     if rule != USUAL_RETRIES:
         action["retry_policy"] = describe_retries(rule)
-    split = deployment.split
+    if only is None:
+        action |= describe_shadow(endpoint, deployment)
+    split = deployment.split if only is None else ((only, 1),)
     if len(split) == 1:
         [(revision, _)] = split
         headers.append(set_header(REVISION_HEADER, revision))
+        filters = {**filters, **_tell_filters(deployment, revision)}
         action["cluster"] = name_cluster(endpoint, deployment.environment, revision)
     else:
         action["weighted_clusters"] = {
@@ -196,12 +278,25 @@ def _forward(endpoint: Endpoint, deployment: Deployment, target: Target) -> dict
                     "name": name_cluster(endpoint, deployment.environment, revision),
                     "weight": {"value": weight},
                     "request_headers_to_add": [set_header(REVISION_HEADER, revision)],
+                    **_configure(_tell_filters(deployment, revision)),
                 }
                 for revision, weight in split
-            ]
+            ],
+            **({"use_hash_policy": {"value": True}} if keys else {}),
         }
+        if keys:
+            action["hash_policy"] = keys
     offer = describe_offer(list_residencies(deployment))
-    return {"route": action, "request_headers_to_add": headers, **offer}
+    return {"route": action, "request_headers_to_add": headers, **_configure(filters), **offer}
+
+
+def _tell_filters(deployment: Deployment, revision: str) -> dict[str, Any]:
+    """What filters are told of a request that goes to a revision."""
+    return describe_served_by(revision) if deployment.traffic.served_by else {}
+
+
+def _configure(filters: dict[str, Any]) -> dict[str, Any]:
+    return {"typed_per_filter_config": filters} if filters else {}
 
 
 def _bound(handling: Handling, target: Target) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""TLS towards backends: server name, expected name in the certificate, and the CA, which comes over SDS."""
+"""TLS towards backends: server name, expected name in the certificate; and over SDS, the CA and our own certificate."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from xds_server.graph import Backend, Endpoint, Revision, UpstreamTls
 from xds_server.wire import message_class, pack
 
 from .encode import flat_struct
-from .names import SYSTEM_ROOTS, name_authority_secret
+from .names import SYSTEM_ROOTS, name_authority_secret, name_client_certificate
 from .target import Target
 
 _TLS_CONTEXT = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
@@ -20,7 +20,14 @@ def describe_transport(endpoint: Endpoint, revision: Revision, target: Target) -
     if len(settings) == 1:
         [tls] = settings
         return {} if tls is None else {"transport_socket": _socket(endpoint, tls, target)}
+    # Envoy takes `auto_config` only where the cluster's own socket does ALPN, though every endpoint has another one.
+    own = (
+        {}
+        if settings[0] is None or None in settings
+        else {"transport_socket": _socket(endpoint, settings[0], target)}
+    )
     return {
+        **own,
         "transport_socket_matches": [
             {
                 "name": _label(tls),
@@ -29,7 +36,7 @@ def describe_transport(endpoint: Endpoint, revision: Revision, target: Target) -
             }
             for tls in settings
             if tls is not None
-        ]
+        ],
     }
 
 
@@ -45,7 +52,16 @@ def _distinct(revision: Revision) -> list[UpstreamTls | None]:
 
 
 def _label(tls: UpstreamTls) -> str:
-    return f"{tls.name} {tls.ca_file or SYSTEM_ROOTS}"
+    shown = "" if tls.client is None else f" {tls.client.file}"
+    return f"{tls.name} {tls.ca_file or SYSTEM_ROOTS}{shown}"
+
+
+def _client(endpoint: Endpoint, tls: UpstreamTls, target: Target) -> dict[str, Any]:
+    """What the backend is shown: over SDS, so that a new certificate leaves the cluster as it is."""
+    if tls.client is None:
+        return {}
+    secret = {"name": name_client_certificate(endpoint, tls.client.file), "sds_config": target.source}
+    return {"tls_certificate_sds_secret_configs": [secret]}
 
 
 def _socket(endpoint: Endpoint, tls: UpstreamTls, target: Target) -> dict[str, Any]:
@@ -54,6 +70,7 @@ def _socket(endpoint: Endpoint, tls: UpstreamTls, target: Target) -> dict[str, A
         sni="" if tls.is_ip else tls.name,
         common_tls_context={
             "alpn_protocols": ["h2", "http/1.1"],
+            **_client(endpoint, tls, target),
             "combined_validation_context": {
                 "default_validation_context": {
                     "match_typed_subject_alt_names": [

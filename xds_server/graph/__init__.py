@@ -12,7 +12,19 @@ place is in or out. It must not know Envoy.
 from .builder import Builder, Built
 from .decision import Decision, Excluded, Hop, Refusal, Share
 from .delivery import Delivery, find_delivery
-from .endpoint import Backend, ClaimRule, Deployment, Endpoint, HealthCheck, Revision, Trust, UpstreamTls
+from .direct import HEADER as USE_REVISION_HEADER
+from .direct import PARAMETER as USE_REVISION_PARAMETER
+from .endpoint import (
+    Backend,
+    ClientCertificate,
+    Credentials,
+    Deployment,
+    Endpoint,
+    HealthCheck,
+    Revision,
+    Trust,
+    UpstreamTls,
+)
 from .explain import explain
 from .graph import Authority, Certificate, Edge, Graph, Reach, Tenant
 from .ground import Ground, Grounds
@@ -24,17 +36,21 @@ from .order import Tier, order_backends
 from .path import PathRefusedError, RunPath, normalise_path, split_run_path
 from .place import Flavor, Place, measure_distance, order_places
 from .placement import Allowance, Attachment, Placement, Removal
-from .residency import NO_WISH, Wish, list_names, list_residencies
+from .residency import HINT_HEADER, RESIDENCY_HEADER, list_names, list_residencies
 from .restoration import Remains, Restored, restore
 from .routing import Routing
+from .rule import ClaimRule
 from .selection import Named, Selection, list_selections
+from .traffic import Cookie, Shadow, Sticky, Traffic
 
 __all__ = [
-    "NO_WISH",
-    "Wish",
+    "HINT_HEADER",
+    "RESIDENCY_HEADER",
     "BOUNDLESS",
     "IDEMPOTENT",
     "NOTHING",
+    "USE_REVISION_HEADER",
+    "USE_REVISION_PARAMETER",
     "Allowance",
     "Attachment",
     "Authority",
@@ -43,6 +59,9 @@ __all__ = [
     "Built",
     "Certificate",
     "ClaimRule",
+    "ClientCertificate",
+    "Cookie",
+    "Credentials",
     "Decision",
     "Delivery",
     "Deployment",
@@ -78,9 +97,12 @@ __all__ = [
     "Routing",
     "RunPath",
     "Selection",
+    "Shadow",
     "Share",
+    "Sticky",
     "Tenant",
     "Tier",
+    "Traffic",
     "Trust",
     "UpstreamTls",
     "Vanished",

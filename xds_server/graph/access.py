@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .endpoint import Endpoint
 from .graph import Authority, Graph
+from .rule import ClaimRule
 
 Claims = Mapping[str, Any]
 
@@ -58,7 +59,12 @@ def is_bound(graph: Graph, endpoint: Endpoint, claims: Claims) -> bool:
 
 def meets_rules(endpoint: Endpoint, claims: Claims) -> bool:
     """Whether the claims meet all of the endpoint's own rules."""
-    return all(_overlap(_lookup(claims, rule.path), rule.any_of) for rule in endpoint.rules)
+    return meets(endpoint.rules, claims)
+
+
+def meets(rules: Iterable[ClaimRule], claims: Claims) -> bool:
+    """Whether the claims meet all of these rules."""
+    return all(_overlap(_lookup(claims, rule.path), rule.any_of) for rule in rules)
 
 
 def _lookup(claims: Any, path: tuple[str, ...]) -> Any:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import posixpath
 
 from xds_server.policy import Backend as BackendSpec
-from xds_server.policy import Diagnostic, Workload
+from xds_server.policy import BackendTls, Diagnostic, Workload, credential_text
 from xds_server.policy import HealthCheck as HealthCheckSpec
 
 from .context import Context
-from .endpoint import Backend, HealthCheck, UpstreamTls
+from .endpoint import Backend, ClientCertificate, Credentials, HealthCheck, UpstreamTls
 from .place import Flavor
 from .reference import unknown_flavor, unknown_location
 
@@ -40,6 +40,7 @@ def build_backend(
         path_prefix=(spec.path_prefix or "").rstrip("/"),
         health_port=spec.health_check.port,
         health_checked=spec.health_check.enabled,
+        credentials=_build_credentials(spec, context),
     )
     return backend, []
 
@@ -65,12 +66,27 @@ def _split_statuses(text: str) -> tuple[int, int]:
     return int(low), int(high or low)
 
 
+def _build_credentials(spec: BackendSpec, context: Context) -> Credentials | None:
+    if spec.credentials is None:
+        return None
+    header, file, prefix = spec.credentials.header, spec.credentials.file, spec.credentials.prefix
+    return Credentials(header.lower(), posixpath.normpath(file), prefix, credential_text(context.files[file]))
+
+
 def _build_tls(spec: BackendSpec, context: Context) -> UpstreamTls | None:
     if not spec.address.tls:
         return None
     name = (spec.tls.sni if spec.tls is not None else None) or spec.address.host
     is_ip = spec.address.is_ip and name == spec.address.host
+    client = None if spec.tls is None else _build_client(spec.tls, context)
     ca = spec.tls.ca if spec.tls is not None else None
     if ca is None:
-        return UpstreamTls(name, is_ip, None, None)
-    return UpstreamTls(name, is_ip, posixpath.normpath(ca), context.files[ca].decode())
+        return UpstreamTls(name, is_ip, None, None, client)
+    return UpstreamTls(name, is_ip, posixpath.normpath(ca), context.files[ca].decode(), client)
+
+
+def _build_client(spec: BackendTls, context: Context) -> ClientCertificate | None:
+    if spec.certificate is None or spec.key is None:
+        return None
+    chain, key = (context.files[file].decode() for file in (spec.certificate, spec.key))
+    return ClientCertificate(posixpath.normpath(spec.certificate), chain, key)

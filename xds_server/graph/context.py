@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from xds_server.policy import Environment, Policy, Workload, Workspace, resolved
+from xds_server.policy import Environment, Policy, Workload, Workspace, references, resolved
 
 from .endpoint import Trust
 from .place import Place
@@ -52,9 +52,7 @@ class Context:
             for backend in revision.backends
         ]
         used = {backend.location for backend in backends}
-        files = {
-            backend.tls.ca for backend in backends if backend.tls is not None and backend.tls.ca is not None
-        }
+        files = {found.file for found in references(workload)}
         return Context(
             self.workspace,
             self.trusts,

@@ -60,10 +60,20 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
+class Copy:
+    """A copy of ``percent`` of requests, and where it goes. No answer comes of it."""
+
+    percent: float
+    share: Share
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """How a request is decided. With a ``refusal`` it goes nowhere; what was decided before it is still told.
 
     ``attempts`` is how often it is sent again at most, and ``retried_on`` for which reasons.
+    ``revision`` is the one that a tester has chosen. ``sticky`` are the caller's keys, in the order in which they are
+    looked for; the first decides the revision. ``served_by``: whether the answer says where it comes from.
     """
 
     method: str
@@ -84,4 +94,9 @@ class Decision:
     handling: Handling | None = None
     shares: tuple[Share, ...] = ()
     refusal: Refusal | None = None
+    revision: str | None = None
+    revision_from: str | None = None
+    sticky: tuple[str, ...] = ()
+    shadow: Copy | None = None
+    served_by: bool = False
     notes: tuple[str, ...] = field(default=())

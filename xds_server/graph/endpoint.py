@@ -12,6 +12,17 @@ from .handling import BOUNDLESS, USUAL, Handling, Limits
 from .place import Flavor, Place
 from .placement import Placement
 from .routing import NEAREST, Routing
+from .rule import ClaimRule
+from .traffic import PLAIN, Traffic, scale
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """A certificate that backends are shown, as PEM text; ``file`` is its path as seen from its manifest."""
+
+    file: str
+    chain: str
+    key: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +30,27 @@ class UpstreamTls:
     """How to speak TLS to a backend: the name to ask for and check, and whose signature to trust.
 
     ``ca_file`` is a CA file's path as seen from its manifest, the same wherever the policy folder is; ``ca`` is its PEM
-    text; both ``None`` stand for the public CAs.
+    text; both ``None`` stand for the public CAs. ``client`` is what the backend is shown, if it wants to see something.
     """
 
     name: str
     is_ip: bool
     ca_file: str | None
     ca: str | None
+    client: ClientCertificate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a backend is shown in a header: ``prefix`` and ``secret``.
+
+    The secret is the content of ``file``, a path as seen from its manifest.
+    """
+
+    header: str
+    file: str
+    prefix: str
+    secret: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +81,7 @@ class Backend:
     path_prefix: str
     health_port: int | None
     health_checked: bool
+    credentials: Credentials | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +103,8 @@ class Revision:
     """Whether backends may register themselves, and for how many seconds at most; those that have are in ``Live``."""
     spills: tuple[str, ...] = ()
     """The regions whose Envoys send a share to the next place now, because the first has too much to do."""
+    shadow: bool = False
+    """Whether it is sent copies of the deployment's requests."""
 
     @property
     def by_dns(self) -> bool:
@@ -97,11 +125,16 @@ class Deployment:
     placement: Placement
     handling: Handling = USUAL
     rollout: Plan | None = None
+    traffic: Traffic = PLAIN
 
     @property
     def split(self) -> tuple[tuple[str, int], ...]:
-        """The revisions in the split with their weights, in declared order; weight 0 is out of it."""
-        return tuple((revision.name, revision.weight) for revision in self.revisions if revision.weight > 0)
+        """The revisions in the split with their weights, in declared order; weight 0 is out of it.
+
+        Of a sticky one, as parts of the same whole in an order of their own: see ``scale``.
+        """
+        split = tuple((revision.name, revision.weight) for revision in self.revisions if revision.weight > 0)
+        return scale(split) if self.traffic.sticky is not None and split else split
 
     @property
     def attempts(self) -> int:
@@ -120,14 +153,6 @@ class Deployment:
             if revision.weight > 0 and revision.registration is None
         )
         return min(retries.attempts, max(0, min(backends, default=retries.attempts + 1) - 1))
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimRule:
-    """A condition on the token: the claim at ``path`` is, or holds, one of ``any_of``. Empty means never."""
-
-    path: tuple[str, ...]
-    any_of: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

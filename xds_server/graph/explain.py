@@ -4,23 +4,47 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
-from .access import Claims, find_authority, find_fence, is_bound, is_member, is_readable, meets_rules
-from .decision import Decision, Excluded, Hop, Refusal, Share
+from .access import (
+    Claims,
+    find_authority,
+    find_fence,
+    is_bound,
+    is_member,
+    is_readable,
+    meets,
+    meets_rules,
+)
+from .decision import Copy, Decision, Excluded, Hop, Refusal, Share
 from .delivery import Delivery
+from .direct import HEADER, AmbiguousRevisionError, find_choice
 from .endpoint import Deployment, Endpoint, Revision
 from .graph import Graph
 from .handling import list_reasons
 from .order import order_backends
 from .path import PathRefusedError, hides_dots, normalise_path, split_run_path
 from .place import Place, measure_distance
-from .residency import NO_WISH, Wish, list_residencies
+from .residency import HINT_HEADER, NO_WISH, RESIDENCY_HEADER, Wish, list_residencies
+from .rule import ClaimRule
 from .selection import list_selections
+from .traffic import PARTS, list_keys
 
 _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 _ENVIRONMENT = re.compile(r"(?:^|&)environment(?:=([^&]*))?(?=&|$)")
 _ENCODED = re.compile(r"(?:^|&)(?=[^=&]*%)(?:[environmt]|%[67][0-9a-fA-F])+(?=[=&]|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """What a request says of who sends it: claims of a verified token (``None``: not looked at), headers, and what
+    both say of the place."""
+
+    claims: Claims | None
+    headers: Mapping[str, str]
+    wish: Wish
 
 
 def explain(
@@ -30,15 +54,15 @@ def explain(
     region: str,
     claims: Claims | None = None,
     method: str = "POST",
+    headers: Mapping[str, str] = MappingProxyType({}),
     keep_escaped_slashes: bool = False,
     delivery: Delivery = "eager",
-    wish: Wish = NO_WISH,
 ) -> Decision:
     """Decide a request as an Envoy in ``region`` would.
 
     ``url`` is absolute or a path with its query; ``claims`` are those of a verified token (``None``: access is not
-    checked); ``delivery`` is how models come to it; ``wish`` is what its headers say of the place. Never raises for
-    what the request holds: a refusal is a decision, too.
+    checked); ``headers`` are the request's, names in lower case; ``delivery`` is how models come to it. Never raises
+    for what the request holds: a refusal is a decision, too.
     """
     raw, mark, query = _split(url)
     decision = Decision(method=method, url=url, region=region)
@@ -66,12 +90,13 @@ def explain(
     if claims is not None and not is_bound(graph, endpoint, claims):
         refusal = Refusal(403, "FORBIDDEN", "the workspace requires a residency, and the token has none")
         return replace(decision, access="denied", origin=endpoint.origin, refusal=refusal)
-    wish = replace(wish, fence=find_fence(graph, claims))
+    wish = Wish(headers.get(RESIDENCY_HEADER), headers.get(HINT_HEADER), find_fence(graph, claims))
     notes = (*decision.notes, *_note_delivery(endpoint, delivery))
-    return _select(replace(decision, origin=endpoint.origin, notes=notes), graph, endpoint, query, wish)
+    decision = replace(decision, origin=endpoint.origin, notes=notes)
+    return _select(decision, graph, endpoint, query, Caller(claims, headers, wish))
 
 
-def _select(decision: Decision, graph: Graph, endpoint: Endpoint, query: str, wish: Wish) -> Decision:
+def _select(decision: Decision, graph: Graph, endpoint: Endpoint, query: str, caller: Caller) -> Decision:
     match = _ENVIRONMENT.search(query)
     named = (match[1] or "") if match else None
     selection = next(each for each in list_selections(endpoint) if each.matches(named))
@@ -80,18 +105,27 @@ def _select(decision: Decision, graph: Graph, endpoint: Endpoint, query: str, wi
     decision = replace(decision, environment=environment, environment_from=source)
     if selection.deployment is None:
         reason = f"the model is not deployed in environment `{environment}`"
-        return replace(decision, refusal=Refusal(404, "DEPLOYMENT_NOT_FOUND", reason))
-    decision = _tell(decision, selection.deployment)
-    refusal = _check_wish(selection.deployment, wish)
+        missing = Refusal(404, "DEPLOYMENT_NOT_FOUND", reason)
+        return replace(decision, refusal=_refuse_bound(caller.wish) or missing)
+    deployment, place = selection.deployment, graph.regions.get(decision.region)
+    if deployment.traffic.testers is not None:
+        decision = _choose(decision, deployment, deployment.traffic.testers, query, caller)
+        if decision.refusal is not None:
+            return decision
+    decision = replace(_tell(decision, deployment), served_by=deployment.traffic.served_by)
+    refusal = _check_wish(deployment, caller.wish)
     if refusal is not None:
         return replace(decision, refusal=refusal)
-    shares = _share(selection.deployment, graph.regions.get(decision.region), wish)
-    decision = replace(decision, notes=(*decision.notes, *_note_rollout(selection.deployment)))
-    registering = _note_registration(selection.deployment)
-    decision = replace(decision, notes=(*decision.notes, *registering))
-    if not registering and not any(share.hops for share in shares if share.weight > 0):
+    if decision.revision is None:
+        decision = replace(decision, shadow=_copy(deployment, place))
+    shares = _share(deployment, place, decision.revision, caller.wish)
+    registering = _note_registration(deployment)
+    decision = replace(decision, notes=(*decision.notes, *_note_rollout(deployment), *registering))
+    if not registering and not any(share.hops for share in shares if share.percent > 0):
         refusal = Refusal(503, "UPSTREAM_UNAVAILABLE", "no backend stands in an allowed place")
         return replace(decision, shares=shares, refusal=refusal)
+    if decision.revision is None and len(deployment.split) > 1:
+        decision = replace(decision, sticky=list_keys(deployment.traffic))
     return replace(decision, shares=shares)
 
 
@@ -106,6 +140,27 @@ def _tell(decision: Decision, deployment: Deployment) -> Decision:
     )
 
 
+def _choose(
+    decision: Decision, deployment: Deployment, testers: Iterable[ClaimRule], query: str, caller: Caller
+) -> Decision:
+    """The decision with the revision that the request names, if it names one, or why it may not."""
+    try:
+        choice = find_choice(query, caller.headers.get(HEADER))
+    except AmbiguousRevisionError as error:
+        refusal = _refuse_bound(caller.wish) or Refusal(400, "BAD_REQUEST", str(error))
+        return replace(decision, refusal=refusal)
+    if choice is None:
+        return decision
+    name, source = choice
+    if caller.claims is not None and not meets(testers, caller.claims):
+        refusal = Refusal(403, "REVISION_FORBIDDEN", "the token's claims are not those of a tester")
+        return replace(decision, refusal=refusal)
+    if name not in (each.name for each in deployment.revisions):
+        refusal = Refusal(404, "REVISION_NOT_FOUND", f"the deployment has no revision `{name}`")
+        return replace(decision, refusal=_refuse_bound(caller.wish) or refusal)
+    return replace(decision, revision=name, revision_from=source)
+
+
 def _check_access(graph: Graph, claims: Claims | None, workspace: str) -> Refusal | None:
     if claims is None:
         return None
@@ -118,6 +173,15 @@ def _check_access(graph: Graph, claims: Claims | None, workspace: str) -> Refusa
         reason = f"issuer {authority.name} does not make the caller a member of workspace `{workspace}`"
         return Refusal(403, "FORBIDDEN", reason)
     return None
+
+
+def _refuse_bound(wish: Wish) -> Refusal | None:
+    """Where a request leads nowhere, no residency is offered: who asks for one is told that first."""
+    if wish.residency is None and wish.fence is None:
+        return None
+    return Refusal(
+        403, "RESIDENCY_NOT_OFFERED", "what the request names does not exist, and offers no residency"
+    )
 
 
 def _check_wish(deployment: Deployment, wish: Wish) -> Refusal | None:
@@ -146,20 +210,30 @@ def _check_query(query: str) -> Refusal | None:
     return None
 
 
-def _share(deployment: Deployment, origin: Place | None, wish: Wish) -> tuple[Share, ...]:
-    total = sum(revision.weight for revision in deployment.revisions)
+def _share(deployment: Deployment, origin: Place | None, chosen: str | None, wish: Wish) -> tuple[Share, ...]:
+    split = dict(deployment.split) if chosen is None else {chosen: 1}
+    total = sum(split.values())
     return tuple(
         Share(
             revision=revision.name,
             weight=revision.weight,
-            percent=100 * revision.weight / total if total else 0.0,
+            percent=100 * split.get(revision.name, 0) / total if total else 0.0,
             cluster=(deployment.environment, revision.name),
             limits=revision.limits,
             hops=_list_hops(revision, origin, wish),
             excluded=_list_excluded(deployment, revision),
         )
         for revision in deployment.revisions
+        if chosen in (None, revision.name)
     )
+
+
+def _copy(deployment: Deployment, origin: Place | None) -> Copy | None:
+    shadow = deployment.traffic.shadow
+    if shadow is None:
+        return None
+    [share] = _share(deployment, origin, shadow.revision, NO_WISH)
+    return Copy(100 * shadow.parts / PARTS, replace(share, percent=0.0))
 
 
 def _list_hops(revision: Revision, origin: Place | None, wish: Wish) -> tuple[Hop, ...]:

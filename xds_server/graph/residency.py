@@ -11,6 +11,9 @@ from .order import Tier
 from .place import Place
 from .routing import Routing
 
+RESIDENCY_HEADER = "x-fairlead-residency"
+HINT_HEADER = "x-fairlead-location-hint"
+
 
 def list_names(place: Place) -> tuple[str, ...]:
     """What a residency that holds the place is called: ``eu``, ``country:fr``, ``location:eu-west-3``."""

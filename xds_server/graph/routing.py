@@ -102,7 +102,7 @@ def find_stranded(
     used = any(each.weight > 0 for each in revision.backends)
     # A pinned place that policy refuses is the routing's own mistake, and told there.
     told = any(each.place.name == routing.pinned for each in revision.refused)
-    if revision.weight > 0 and not used and revision.aside and not told:
+    if (revision.weight > 0 or revision.shadow) and not used and revision.aside and not told:
         reasons = dict.fromkeys(
             f"{each.place.name} is out: {routing.leaves_out(each.place.name)}" for each in revision.aside
         )

@@ -11,13 +11,15 @@ from xds_server.policy import Revision as RevisionSpec
 
 from .backend import build_backend, build_health_check
 from .context import Context
-from .endpoint import Backend, ClaimRule, Deployment, Endpoint, Revision
+from .endpoint import Backend, Deployment, Endpoint, Revision
 from .fault import fault
 from .handling import BOUNDLESS, build_handling, build_limits
 from .placement import UNBOUND, Allowance, Attachment, Placement, environment_point
 from .reference import unknown_environment, unknown_policy
 from .rollout import build_plan, divide
 from .routing import build_routing, find_forbidden, find_stranded, route
+from .rule import ClaimRule
+from .traffic import build_traffic, is_shadow
 
 _Path = tuple[str | int, ...]
 
@@ -56,12 +58,12 @@ def build_endpoint(workload: Workload, context: Context) -> tuple[Endpoint | Non
 def _build_deployment(
     spec: DeploymentSpec, revisions: tuple[Revision, ...], placement: Placement
 ) -> Deployment:
-    handling = build_handling(spec)
+    handling, traffic = build_handling(spec), build_traffic(spec)
     if spec.rollout is None:
-        return Deployment(spec.environment, revisions, placement, handling)
+        return Deployment(spec.environment, revisions, placement, handling, traffic=traffic)
     plan = build_plan(spec.rollout)
     shared = divide(revisions, plan, plan.declared_percent)
-    return Deployment(spec.environment, shared, placement, handling, plan)
+    return Deployment(spec.environment, shared, placement, handling, plan, traffic)
 
 
 def build_placement(workload: Workload, spec: DeploymentSpec, context: Context) -> Placement:
@@ -113,7 +115,8 @@ def _build_revisions(
     routing, limits = build_routing(spec.routing), build_limits(spec)
     for index, each in enumerate(spec.revisions):
         at_revision = (*path, "revisions", index)
-        revision, faults = _build_revision(workload, each, at_revision, placement, context)
+        shadow = is_shadow(spec, each.name)
+        revision, faults = _build_revision(workload, each, at_revision, placement, context, shadow=shadow)
         if spec.routing is not None:
             revision = route(revision, routing)
             faults = faults or list(find_stranded(workload, at_revision, revision, routing))
@@ -128,6 +131,8 @@ def _build_revision(
     path: _Path,
     placement: Placement,
     context: Context,
+    *,
+    shadow: bool,
 ) -> tuple[Revision, list[Diagnostic]]:
     found: list[Diagnostic] = []
     admitted: list[Backend] = []
@@ -140,15 +145,22 @@ def _build_revision(
     weight = 1 if spec.weight is None else spec.weight
     usable = any(backend.weight > 0 for backend in admitted)
     registration = None if spec.registration is None else spec.registration.ttl
-    if weight > 0 and not usable and not found and registration is None:
-        found.append(_unplaced(workload, spec, path, placement, refused))
+    if (weight > 0 or shadow) and not usable and not found and registration is None:
+        remedy = "leave `shadow` out" if shadow else "set the revision's weight to 0"
+        found.append(_unplaced(workload, spec, path, placement, refused, remedy=remedy))
     check = build_health_check(spec.health_check)
-    made = Revision(spec.name, weight, tuple(admitted), tuple(refused), check)
+    made = Revision(spec.name, weight, tuple(admitted), tuple(refused), check, shadow=shadow)
     return made if registration is None else replace(made, registration=registration), found
 
 
 def _unplaced(
-    workload: Manifest, spec: RevisionSpec, path: _Path, placement: Placement, refused: list[Backend]
+    workload: Manifest,
+    spec: RevisionSpec,
+    path: _Path,
+    placement: Placement,
+    refused: list[Backend],
+    *,
+    remedy: str,
 ) -> Diagnostic:
     where = ", ".join(sorted({_describe(backend) for backend in refused}))
     sets = "; ".join(
@@ -158,7 +170,7 @@ def _unplaced(
         if (allowances := attachment.of(aspect))
     )
     message = f"revision `{spec.name}` has no backend in an allowed place: it has {where}, and {sets}"
-    hint = "add a backend in an allowed place, change a policy, or set the revision's weight to 0"
+    hint = f"add a backend in an allowed place, change a policy, or {remedy}"
     return fault(workload, "no-allowed-place", (*path, "backends"), message, hint)
 
 

@@ -6,9 +6,10 @@ them lead anywhere is for `graph` to say. This room reads no files, and must not
 
 from __future__ import annotations
 
-from xds_server.policy.attachment import attached, resolved
+from xds_server.policy.attachment import attached, references, resolved
 from xds_server.policy.cache import LoadCache
 from xds_server.policy.catalogue import BUILT_IN_LOCATIONS
+from xds_server.policy.credential import credential_text
 from xds_server.policy.diagnostic import EVERYTHING, Diagnostic, Position, Severity
 from xds_server.policy.draft import Draft
 from xds_server.policy.kinds import FLEET_KINDS, KINDS
@@ -21,6 +22,8 @@ from xds_server.policy.kinds.base import (
     WorkloadMetadata,
     WorkspaceMetadata,
 )
+from xds_server.policy.kinds.claim import ClaimRule, Testers
+from xds_server.policy.kinds.credentials import UpstreamCredentials
 from xds_server.policy.kinds.duration import format_duration, parse_duration
 from xds_server.policy.kinds.gateway import (
     Gateway,
@@ -46,13 +49,13 @@ from xds_server.policy.kinds.policy import (
 )
 from xds_server.policy.kinds.rollout import Rollout
 from xds_server.policy.kinds.routing import Routing
+from xds_server.policy.kinds.traffic import Shadow, Sticky, StickyCookie
 from xds_server.policy.kinds.upstream import Retries, UpstreamLimits, UpstreamTimeouts
 from xds_server.policy.kinds.workload import (
     Access,
     Agent,
     Backend,
     BackendTls,
-    ClaimRule,
     Deployment,
     Function,
     Model,
@@ -135,6 +138,11 @@ __all__ = [
     "Roster",
     "Routing",
     "Severity",
+    "Shadow",
+    "Sticky",
+    "StickyCookie",
+    "Testers",
+    "UpstreamCredentials",
     "Timeouts",
     "UpstreamLimits",
     "UpstreamTimeouts",
@@ -146,6 +154,7 @@ __all__ = [
     "WorkspaceSpec",
     "attached",
     "closest",
+    "credential_text",
     "did_you_mean",
     "format_duration",
     "list_plain",
@@ -153,5 +162,6 @@ __all__ = [
     "ordered",
     "parse_address",
     "parse_duration",
+    "references",
     "resolved",
 ]

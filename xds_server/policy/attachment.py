@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
+from xds_server.policy.credential import credential_problem
 from xds_server.policy.draft import Draft, Pattern
 from xds_server.policy.kinds import Manifest
 from xds_server.policy.kinds.gateway import Gateway
 from xds_server.policy.kinds.issuer import DEVELOPMENT_JWKS, Issuer
 from xds_server.policy.kinds.names import FileName
-from xds_server.policy.kinds.workload import Agent, Function, Model, Workload
+from xds_server.policy.kinds.workload import Agent, Backend, Function, Model, Workload
 from xds_server.policy.pem import certificate_problem, key_problem, pair_problem
 from xds_server.policy.reading.fault import Fault, Path
 from xds_server.policy.rules.jwks import jwks_file_problem
 from xds_server.policy.suggestion import closest
 
-Role = Literal["jwks", "certificate", "key", "ca"]
+Role = Literal["jwks", "certificate", "key", "ca", "credential"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +35,17 @@ class Reference:
 
 
 _LISTENER = ("spec", "listeners", None, "tls")
-_BACKEND = ("spec", "deployments", None, "revisions", None, "backends", None, "tls")
+_BACKEND = ("spec", "deployments", None, "revisions", None, "backends", None)
+_WORKLOAD: tuple[tuple[Pattern, Role], ...] = (
+    ((*_BACKEND, "tls", "ca"), "ca"),
+    ((*_BACKEND, "tls", "certificate"), "certificate"),
+    ((*_BACKEND, "tls", "key"), "key"),
+    ((*_BACKEND, "credentials", "file"), "credential"),
+)
 _PLACES: dict[str, tuple[tuple[Pattern, Role], ...]] = {
     "Gateway": (((*_LISTENER, "certificate"), "certificate"), ((*_LISTENER, "key"), "key")),
     "Issuer": ((("spec", "jwks", "file"), "jwks"),),
-    **{kind.kind: (((*_BACKEND, "ca"), "ca"),) for kind in (Model, Agent, Function)},
+    **{kind.kind: _WORKLOAD for kind in (Model, Agent, Function)},
 }
 """Where each kind mentions files, for drafts: of a manifest, its types know."""
 
@@ -70,14 +77,27 @@ def references(manifest: Manifest) -> tuple[Reference, ...]:
             return (Reference(("spec", "jwks", "development"), DEVELOPMENT_JWKS, "jwks"),)
         case Workload():
             return tuple(
-                Reference((*way, "backends", place, "tls", "ca"), backend.tls.ca, "ca")
+                reference
                 for index, deployment in enumerate(manifest.spec.deployments)
                 for order, revision in enumerate(deployment.revisions)
                 for way in [("spec", "deployments", index, "revisions", order)]
                 for place, backend in enumerate(revision.backends)
-                if backend.tls is not None and backend.tls.ca is not None
+                if backend.tls is not None or backend.credentials is not None
+                for reference in _of_backend((*way, "backends", place), backend)
             )
     return ()
+
+
+def _of_backend(path: Path, backend: Backend) -> Iterator[Reference]:
+    if backend.tls is not None:
+        files: tuple[tuple[Role, str | None], ...] = (
+            ("ca", backend.tls.ca),
+            ("certificate", backend.tls.certificate),
+            ("key", backend.tls.key),
+        )
+        yield from (Reference((*path, "tls", role), file, role) for role, file in files if file is not None)
+    if backend.credentials is not None:
+        yield Reference((*path, "credentials", "file"), backend.credentials.file, "credential")
 
 
 def draft_references(draft: Draft) -> tuple[Reference, ...]:
@@ -169,6 +189,8 @@ def _missing(file: str, reference: Reference, attachments: Mapping[str, bytes]) 
         if near
         else "files end in .json, .jwks, .pem, .crt or .key, and lie in the folder"
     )
+    if reference.role == "credential" and not near:
+        hint = "a credential lies in a folder called `secrets`, or ends in .key"
     return Fault(
         "missing-file", reference.path, f"there is no file `{reference.file}` in the policy folder", hint
     )
@@ -181,4 +203,6 @@ def _problem(role: Role, content: bytes) -> str | None:
             return jwks_file_problem(content)
         case "key":
             return key_problem(content)
+        case "credential":
+            return credential_problem(content)
     return certificate_problem(content)

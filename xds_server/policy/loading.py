@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from posixpath import basename, dirname
 
 from xds_server.collection import uncollected
 from xds_server.policy.across import clashes, repeats, unique
@@ -101,6 +102,6 @@ def _together(cache: LoadCache, attachments: Mapping[str, bytes], unreadable: Ma
 
 def _unreadable(file: str, why: str) -> Diagnostic:
     """A file that might have held any manifest, unless its name says that it holds none."""
-    no_manifest = file.endswith((".jwks", ".pem", ".crt", ".key"))
+    no_manifest = file.endswith((".jwks", ".pem", ".crt", ".key")) or basename(dirname(file)) == "secrets"
     severity = Severity.WARNING if no_manifest else Severity.ERROR
     return Diagnostic("unreadable", severity, Position(file, 1, 1), "file", why, None, EVERYTHING)

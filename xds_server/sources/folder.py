@@ -11,7 +11,7 @@ from pathlib import Path
 
 from xds_server.shards import Shards
 from xds_server.sources.burst import Burst
-from xds_server.sources.naming import ATTACHMENT_ENDINGS, POLICY_ENDINGS, is_hidden, is_swapped, may_count
+from xds_server.sources.naming import POLICY_ENDINGS, is_attachment, is_hidden, is_swapped, may_count
 from xds_server.sources.shelf import Shelf
 from xds_server.sources.text import SourceText
 from xds_server.sources.watch import Watches
@@ -128,9 +128,9 @@ class FolderSource:
             return _ANYTHING
         if is_hidden(name) or any(is_hidden(each) for each in folders.split(os.sep) if each):
             return _NOTHING
-        if may_count(name):
+        if may_count(self._named(path)):
             beside = self._single and name != self._path.name
-            return _NOTHING if beside and not name.endswith(ATTACHMENT_ENDINGS) else _FILE
+            return _NOTHING if beside and not is_attachment(self._named(path)) else _FILE
         # A folder, or something that is gone and may have been one.
         return _ANYTHING if "." not in name or os.path.isdir(self._named(path)) else _NOTHING
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import posixpath
 
 POLICY_ENDINGS = (".yaml", ".yml", ".json")
 ATTACHMENT_ENDINGS = (".json", ".jwks", ".pem", ".crt", ".key")
 ENDINGS = (*POLICY_ENDINGS, *ATTACHMENT_ENDINGS)
+
+SECRETS = "secrets"
+"""The folder in which files of any name may be referred to."""
 
 SCHEMA = "schema.json"
 """The editors' schema, which may lie among the policies."""
@@ -24,9 +28,20 @@ def is_swapped(name: str) -> bool:
     return name == _SWAPPED
 
 
-def may_count(name: str) -> bool:
-    """Whether a file of this name is read at all."""
-    return not is_hidden(name) and name.endswith(ENDINGS) and name != SCHEMA
+def may_count(path: str) -> bool:
+    """Whether the file at a path is read at all."""
+    name = posixpath.basename(path)
+    return not is_hidden(name) and (name.endswith(ENDINGS) or _is_secret(path)) and name != SCHEMA
+
+
+def is_attachment(path: str) -> bool:
+    """Whether policies may refer to the file at a path."""
+    return path.endswith(ATTACHMENT_ENDINGS) or (_is_secret(path) and not path.endswith(POLICY_ENDINGS))
+
+
+def _is_secret(path: str) -> bool:
+    """Whether a file lies in a folder for secrets: there names have no endings, as Kubernetes mounts them."""
+    return posixpath.basename(posixpath.dirname(path)) == SECRETS
 
 
 def is_policy(name: str, text: str) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xds_server.shards import EMPTY, Shards
-from xds_server.sources.naming import ATTACHMENT_ENDINGS, POLICY_ENDINGS, is_hidden, is_policy, may_count
+from xds_server.sources.naming import POLICY_ENDINGS, is_attachment, is_hidden, is_policy, may_count
 from xds_server.sources.text import SourceText
 
 LARGEST_POLICY = 16 * 2**20
@@ -143,7 +143,7 @@ class Shelf:
                 continue
             if entry.is_dir(follow_symlinks=False):
                 yield from self._below(entry.path)
-            elif may_count(entry.name):
+            elif may_count(entry.path):
                 yield entry.path
             elif entry.is_symlink() and entry.is_dir():
                 self._problems[entry.path] = "links to folders are not followed"
@@ -187,7 +187,7 @@ def _beside(file: Path) -> Iterator[str]:
         if folder != file.parent and is_hidden(folder.name):
             continue
         for path in sorted(folder.iterdir()):
-            if path != file and path.name.endswith(ATTACHMENT_ENDINGS) and may_count(path.name):
+            if path != file and is_attachment(str(path)) and may_count(str(path)):
                 yield str(path)
 
 
@@ -220,7 +220,7 @@ def _item(path: str, real: str, before: _Item | None, policy: bool) -> _Item | N
     text = content.decode("utf-8", "surrogateescape") if policy and path.endswith(POLICY_ENDINGS) else None
     if text is not None and not is_policy(path, text):
         text = None
-    return _Item(signature, settled, text, content if path.endswith(ATTACHMENT_ENDINGS) else None)
+    return _Item(signature, settled, text, content if is_attachment(path) else None)
 
 
 def _read(path: str, size: int) -> bytes:

@@ -41,9 +41,11 @@ ROOTS: Final = (
     "envoy.extensions.filters.http.composite.v3.Composite",
     "envoy.extensions.filters.http.composite.v3.ExecuteFilterAction",
     "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
+    "envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute",
     "envoy.extensions.filters.http.header_to_metadata.v3.Config",
     "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
     "envoy.extensions.filters.http.lua.v3.Lua",
+    "envoy.extensions.filters.http.lua.v3.LuaPerRoute",
     "envoy.extensions.filters.http.on_demand.v3.OnDemand",
     "envoy.extensions.filters.http.rbac.v3.RBAC",
     "envoy.extensions.filters.http.rbac.v3.RBACPerRoute",
@@ -67,6 +69,8 @@ ROOTS: Final = (
     "envoy.service.runtime.v3.Runtime",
     "envoy.service.status.v3.ClientStatusRequest",
     "envoy.service.status.v3.ClientStatusResponse",
+    "envoy.extensions.filters.http.credential_injector.v3.CredentialInjector",
+    "envoy.extensions.http.injected_credentials.generic.v3.Generic",
     "envoy.type.matcher.v3.HttpRequestHeaderMatchInput",
 )
 

@@ -25,6 +25,8 @@ URL_PATH = r"^/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*$"
 WORD = r"^\S+$"
 NODE_ID = r"^[^\s*]+\*?$"
 RUNTIME_KEY = r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$"
+CREDENTIAL_PREFIX = "^[!-~][ -~]*$|^$"
+COOKIE_NAME = "^[A-Za-z0-9_.-]+$"
 STATUSES = "^[1-5][0-9]{2}(-[1-5][0-9]{2})?$"
 SERVER_NAME = rf"^{_LOOSE_SEGMENT}(\.{_LOOSE_SEGMENT})*$"
 
@@ -39,6 +41,8 @@ MEANINGS: dict[str, str] = {
     NODE_ID: "the id of a node, or its beginning and a `*`",
     RUNTIME_KEY: "a key of Envoy's runtime such as `envoy.reloadable_features.some_feature`",
     WORD: "one word without spaces",
+    CREDENTIAL_PREFIX: "one line of printable ASCII that does not begin with a space",
+    COOKIE_NAME: "letters, digits, `-`, `_` and `.`",
     STATUSES: 'an HTTP status such as "200", or a range such as "200-299"',
 }
 
@@ -64,6 +68,7 @@ DisplayName = Annotated[str, StringConstraints(min_length=1, max_length=256), Sh
 Hostname = Annotated[str, StringConstraints(pattern=HOSTNAME, max_length=253), Shown("host name")]
 ServerName = Annotated[str, StringConstraints(pattern=SERVER_NAME, max_length=253), Shown("host name")]
 HeaderName = Annotated[str, StringConstraints(pattern=HEADER, max_length=128), Shown("header name")]
+CookieName = Annotated[str, StringConstraints(pattern=COOKIE_NAME, max_length=128), Shown("cookie name")]
 UrlPath = Annotated[str, StringConstraints(pattern=URL_PATH, max_length=1024), Shown("path")]
 Word = Annotated[str, StringConstraints(pattern=WORD, max_length=1024), Shown("word")]
 Statuses = Annotated[str, StringConstraints(pattern=STATUSES), Shown("status or range")]

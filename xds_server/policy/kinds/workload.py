@@ -8,28 +8,29 @@ from pydantic import Field
 
 from xds_server.policy.kinds.address import BackendAddress
 from xds_server.policy.kinds.base import Manifest, Part, WorkloadMetadata, manifest, part
+from xds_server.policy.kinds.claim import ClaimRule, Testers
+from xds_server.policy.kinds.credentials import UpstreamCredentials
 from xds_server.policy.kinds.health_check import BackendHealthCheck, HealthCheck
 from xds_server.policy.kinds.names import (
-    ClaimPath,
     DisplayName,
     FileName,
     Name,
     ServerName,
     UrlPath,
     Weight,
-    Word,
     WorkloadName,
 )
 from xds_server.policy.kinds.policy import ResourceType
 from xds_server.policy.kinds.registration import Registration
 from xds_server.policy.kinds.rollout import Rollout
 from xds_server.policy.kinds.routing import Routing
+from xds_server.policy.kinds.traffic import Shadow, Sticky
 from xds_server.policy.kinds.upstream import Retries, UpstreamLimits, UpstreamTimeouts
 
 
 @part
 class BackendTls(Part):
-    """How the backend's certificate is checked. Only with an `https` address."""
+    """How the backend's certificate is checked, and which one it is shown. Only with an `https` address."""
 
     sni: ServerName | None = Field(
         default=None,
@@ -41,6 +42,16 @@ class BackendTls(Part):
         description="The CA certificates to trust, in PEM, from a file of the policy folder. Without it, "
         "the system's.",
         examples=["certs/ca.pem"],
+    )
+    certificate: FileName | None = Field(
+        default=None,
+        description="The certificate that Envoys show to the backend, with its chain, in PEM. Only with `key`.",
+        examples=["certs/client.pem"],
+    )
+    key: FileName | None = Field(
+        default=None,
+        description="The certificate's private key, in PEM, without a password.",
+        examples=["certs/client.key"],
     )
 
 
@@ -77,6 +88,9 @@ class Backend(Part):
     )
     tls: BackendTls | None = Field(
         default=None, description="How its certificate is checked. Only with an `https` address."
+    )
+    credentials: UpstreamCredentials | None = Field(
+        default=None, description="What it is shown of who asks. Without it, nothing."
     )
     path_prefix: UrlPath | None = Field(
         default=None, description="What to put in front of the path that it is asked for.", examples=["/v2"]
@@ -146,24 +160,26 @@ class Deployment(Part):
         description="How traffic moves from one revision to another by itself. As long as it is declared, it decides "
         "the weights of the revisions.",
     )
+    sticky: Sticky | None = Field(
+        default=None,
+        description="How callers stay with one revision. Without it, each request is dealt anew.",
+    )
+    shadow: Shadow | None = Field(
+        default=None, description="Who is sent a copy of the split's requests. Without it, nobody."
+    )
+    served_by: bool = Field(
+        default=False,
+        description="Whether answers say in `x-fairlead-served-by` which revision and region they come from.",
+        examples=[True],
+    )
+    testers: Testers | None = Field(
+        default=None,
+        description="Who may choose a revision. Without it, nobody, and `?revision=` is the workload's own.",
+    )
     revisions: tuple[Revision, ...] = Field(
         min_length=1,
         description="The versions that share its requests.",
         examples=[[{"name": "v1", "backends": [{"location": "eu-west-3", "address": "10.0.0.1:8000"}]}]],
-    )
-
-
-@part
-class ClaimRule(Part):
-    """A condition on one claim of the caller's token."""
-
-    claim: ClaimPath = Field(
-        description="The claim: its name, or the list of names that leads to it.",
-        examples=["role", ["realm_access", "roles"]],
-    )
-    any_of: tuple[Word, ...] = Field(
-        description="The claim must be, or hold, one of these. `[]` lets nobody in.",
-        examples=[["admin", "member"]],
     )
 
 

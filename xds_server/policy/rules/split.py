@@ -7,10 +7,12 @@ from typing import Any
 
 from xds_server.policy.kinds.address import AddressError, parse_address
 from xds_server.policy.reading.fault import Fault, Path
+from xds_server.policy.rules.credentials import credential_rules
 from xds_server.policy.rules.health import health_rules
 from xds_server.policy.rules.registration import registration_rules
 from xds_server.policy.rules.rollout import rollout_rules
 from xds_server.policy.rules.routing import routing_rules
+from xds_server.policy.rules.traffic import traffic_rules
 from xds_server.policy.rules.upstream import upstream_rules
 from xds_server.policy.rules.value import entries, mapping, repeated, text, whole
 
@@ -37,6 +39,7 @@ def workload_rules(spec: dict[str, Any]) -> Iterator[Fault]:
         yield from routing_rules(way, deployment)
         yield from upstream_rules(way, deployment)
         yield from rollout_rules(way, deployment)
+        yield from traffic_rules(way, deployment)
 
 
 def _revisions(way: Path, deployment: dict[str, Any]) -> Iterator[Fault]:
@@ -52,6 +55,7 @@ def _revisions(way: Path, deployment: dict[str, Any]) -> Iterator[Fault]:
             yield from health_rules(here, mapping(revision, "healthCheck"))
         yield from registration_rules(here, revision)
         yield from _backends(here, revision)
+        yield from credential_rules(here, revision)
 
 
 def _shares(
@@ -86,6 +90,7 @@ def _backends(way: Path, revision: dict[str, Any]) -> Iterator[Fault]:
         if "tls" in backend and not parsed.tls:
             hint = f"write `https://{parsed.authority}`, or leave `tls` out"
             yield Fault("tls-without-https", (*here, "tls"), "`tls` is only for an https address", hint)
+        yield from _client((*here, "tls"), mapping(backend, "tls"))
         if parsed.tls and parsed.is_ip and text(mapping(backend, "tls"), "sni") is None:
             hint = "add `tls: {sni: name.in.its.certificate}`"
             yield Fault(
@@ -93,6 +98,12 @@ def _backends(way: Path, revision: dict[str, Any]) -> Iterator[Fault]:
             )
     if len(claims) > 1:
         yield from repeated(claims, lambda claim: f"there is a backend `{claim[1]}` in `{claim[0]}` already")
+
+
+def _client(path: Path, tls: dict[str, Any]) -> Iterator[Fault]:
+    for given, wanted in (("certificate", "key"), ("key", "certificate")):
+        if given in tls and wanted not in tls:
+            yield Fault("missing-key", path, f"`{wanted}` is missing: `{given}` is of no use without it")
 
 
 def _weights(path: Path, weights: list[Any], what: str, hint: str) -> Iterator[Fault]:
