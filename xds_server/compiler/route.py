@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any
@@ -15,8 +14,6 @@ from xds_server.graph import (
     Handling,
     Named,
     Selection,
-    Traffic,
-    Trust,
     list_residencies,
     list_selections,
 )
@@ -48,6 +45,7 @@ from .residency import describe_offer
 from .retry import USUAL_RETRIES, RetryRule, describe_retries
 from .served_by import describe_served_by
 from .shadow import describe_shadow
+from .shape import Shape
 from .sticky import (
     describe_caller,
     describe_keys,
@@ -65,58 +63,13 @@ _PARAMETER = "environment"
 def compile_routes(endpoint: Endpoint, target: Target) -> Resource:
     """The endpoint's RouteConfiguration."""
     message = message_class(ROUTE_CONFIGURATION)()
-    message.CopyFrom(_pattern(_Shape.of(endpoint), target))
+    message.CopyFrom(_pattern(Shape.of(endpoint), target))
     _address(message, endpoint)
     return encode(message, endpoint.path, endpoint.origin, needs=sorted(_clusters(endpoint)))
 
 
-_Split = tuple[
-    str, tuple[tuple[str, int], ...], tuple[str, ...], Traffic, Handling, RetryRule, tuple[str, ...]
-]
-"""Of a deployment: its environment, the split, and all else that its routes depend on."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Shape:
-    """All that an endpoint's routes depend on but its path, and some endpoint of which that is so.
-
-    Most models of a workspace have one shape: their routes are written once, and addressed to each.
-    """
-
-    workspace: str
-    default_environment: str
-    trusts: tuple[Trust, ...]
-    rules: tuple[ClaimRule, ...]
-    splits: tuple[_Split, ...]
-    endpoint: Endpoint = field(compare=False)
-
-    @classmethod
-    def of(cls, endpoint: Endpoint) -> _Shape:
-        return cls(
-            endpoint.workspace,
-            endpoint.default_environment,
-            endpoint.trusts,
-            endpoint.rules,
-            tuple(
-                [
-                    (
-                        each.environment,
-                        each.split,
-                        name_choices(each),
-                        each.traffic,
-                        each.handling,
-                        RetryRule.of(each),
-                        list_residencies(each),
-                    )
-                    for each in endpoint.deployments
-                ]
-            ),
-            endpoint,
-        )
-
-
 @lru_cache(maxsize=1024)
-def _pattern(shape: _Shape, target: Target) -> Any:
+def _pattern(shape: Shape, target: Target) -> Any:
     """The routes of an endpoint of this shape. Not to be changed.
 
     Order matters: each deployed environment by name, then 404 for an environment that is named but not deployed, then

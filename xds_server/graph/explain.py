@@ -24,6 +24,7 @@ from .direct import HEADER, AmbiguousRevisionError, find_choice
 from .endpoint import Deployment, Endpoint, Revision
 from .graph import Graph
 from .handling import list_reasons
+from .note import note_delivery, note_region, note_registration, note_rollout
 from .order import order_backends
 from .path import PathRefusedError, hides_dots, normalise_path, split_run_path
 from .place import Place, measure_distance
@@ -71,7 +72,7 @@ def explain(
     except PathRefusedError as error:
         return replace(decision, refusal=Refusal(400, "BAD_REQUEST", str(error)))
     run = split_run_path(path)
-    decision = replace(decision, path=path, workspace=path.split("/")[1], notes=_note_region(graph, region))
+    decision = replace(decision, path=path, workspace=path.split("/")[1], notes=note_region(graph, region))
     if run is not None:
         forwarded = f"{run.rest}{mark}{query}"
         decision = replace(decision, kind=run.segment, name=run.name, forwarded_path=forwarded)
@@ -91,7 +92,7 @@ def explain(
         refusal = Refusal(403, "FORBIDDEN", "the workspace requires a residency, and the token has none")
         return replace(decision, access="denied", origin=endpoint.origin, refusal=refusal)
     wish = Wish(headers.get(RESIDENCY_HEADER), headers.get(HINT_HEADER), find_fence(graph, claims))
-    notes = (*decision.notes, *_note_delivery(endpoint, delivery))
+    notes = (*decision.notes, *note_delivery(endpoint, delivery))
     decision = replace(decision, origin=endpoint.origin, notes=notes)
     return _select(decision, graph, endpoint, query, Caller(claims, headers, wish))
 
@@ -119,8 +120,8 @@ def _select(decision: Decision, graph: Graph, endpoint: Endpoint, query: str, ca
     if decision.revision is None:
         decision = replace(decision, shadow=_copy(deployment, place))
     shares = _share(deployment, place, decision.revision, caller.wish)
-    registering = _note_registration(deployment)
-    decision = replace(decision, notes=(*decision.notes, *_note_rollout(deployment), *registering))
+    registering = note_registration(deployment)
+    decision = replace(decision, notes=(*decision.notes, *note_rollout(deployment), *registering))
     if not registering and not any(share.hops for share in shares if share.percent > 0):
         refusal = Refusal(503, "UPSTREAM_UNAVAILABLE", "no backend stands in an allowed place")
         return replace(decision, shares=shares, refusal=refusal)
@@ -284,35 +285,3 @@ def _split(url: str) -> tuple[str, str, str]:
         rest = url[origin.end() :]
         url = rest if rest.startswith("/") else f"/{rest}"
     return url.partition("#")[0].partition("?")
-
-
-def _note_region(graph: Graph, region: str) -> tuple[str, ...]:
-    if region in graph.regions:
-        return ()
-    return (f"no location has the region `{region}`: places are ordered by name, not by distance",)
-
-
-def _note_rollout(deployment: Deployment) -> tuple[str, ...]:
-    plan = deployment.rollout
-    if plan is None:
-        return ()
-    words = f"a rollout from {plan.old} to {plan.new} ({plan.title}) decides the shares"
-    if plan.wish.ends:
-        return (f"{words}; it is {plan.wish}",)
-    return (f"{words}, and these are those it begins with; how it stands: fairlead rollout status",)
-
-
-def _note_registration(deployment: Deployment) -> tuple[str, ...]:
-    return tuple(
-        f"backends of {each.name} register themselves; the policies do not know which are there"
-        for each in deployment.revisions
-        if each.registration is not None
-    )
-
-
-def _note_delivery(endpoint: Endpoint, delivery: Delivery) -> tuple[str, ...]:
-    if delivery == "eager":
-        return ()
-    if endpoint.warm:
-        return ("the model is warm: Envoys have its configuration from the start",)
-    return ("Envoys fetch the model's configuration with the first request for it",)

@@ -50,7 +50,9 @@ def traffic_rules(way: Path, deployment: dict[str, Any]) -> Iterator[Fault]:
 
 def _shadow(path: Path, deployment: dict[str, Any]) -> Iterator[Fault]:
     if mapping(deployment, "routing").get("callerChoice") is True:
-        message = "copies cannot be bound to a residency, as callers may bind their requests with `callerChoice`"
+        message = (
+            "copies cannot be bound to a residency, as callers may bind their requests with `callerChoice`"
+        )
         yield Fault("bad-value", path, message, "leave one of the two out")
     revisions = entries(deployment, "revisions")
     name = text(deployment["shadow"], "revision")

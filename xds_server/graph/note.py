@@ -1,0 +1,43 @@
+"""Notes: what ``explain`` adds to a decision that it does not follow from."""
+
+from __future__ import annotations
+
+from .delivery import Delivery
+from .endpoint import Deployment, Endpoint
+from .graph import Graph
+
+
+def note_region(graph: Graph, region: str) -> tuple[str, ...]:
+    """That nobody knows where a region is."""
+    if region in graph.regions:
+        return ()
+    return (f"no location has the region `{region}`: places are ordered by name, not by distance",)
+
+
+def note_rollout(deployment: Deployment) -> tuple[str, ...]:
+    """That a rollout decides the shares, and whether it goes on."""
+    plan = deployment.rollout
+    if plan is None:
+        return ()
+    words = f"a rollout from {plan.old} to {plan.new} ({plan.title}) decides the shares"
+    if plan.wish.ends:
+        return (f"{words}; it is {plan.wish}",)
+    return (f"{words}, and these are those it begins with; how it stands: fairlead rollout status",)
+
+
+def note_registration(deployment: Deployment) -> tuple[str, ...]:
+    """Which revisions have backends that are not in the policies."""
+    return tuple(
+        f"backends of {each.name} register themselves; the policies do not know which are there"
+        for each in deployment.revisions
+        if each.registration is not None
+    )
+
+
+def note_delivery(endpoint: Endpoint, delivery: Delivery) -> tuple[str, ...]:
+    """How Envoys come by the model's configuration."""
+    if delivery == "eager":
+        return ()
+    if endpoint.warm:
+        return ("the model is warm: Envoys have its configuration from the start",)
+    return ("Envoys fetch the model's configuration with the first request for it",)
