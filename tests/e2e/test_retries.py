@@ -35,6 +35,9 @@ def cold(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cold]:
             "once": {"attempts": 1},
             "hasty": {"perTryTimeout": "300ms"},
         }
+        prefixed = [
+            {**each, "pathPrefix": f"/only/{label}"} for label, each in zip(PLACES, backends, strict=True)
+        ]
         models = [
             manifest(
                 "Model",
@@ -50,6 +53,8 @@ def cold(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cold]:
             )
             for name, retries in said.items()
         ]
+        own = {"environment": "production", "revisions": [revision("v1", *prefixed)]}
+        models.append(manifest("Model", "prefixed", "acme", deployments=[own]))
         running.save(lambda: write(running.folder, "acme/models.yaml", models))
         yield running
 
@@ -164,3 +169,11 @@ def test_a_large_body_is_sent_again_whole_or_not_at_all(cold: Cold) -> None:
             assert (answer.status, [each.length for each in seen]) == (200, [size, size])
         else:
             assert (answer.status, [each.length for each in seen]) == (503, [size])
+
+
+def test_each_place_is_asked_with_its_own_prefix(cold: Cold) -> None:
+    """Also the second and third one, after the first was asked with another."""
+    answer, seen = _ask(cold, "prefixed/status/503?a=%20", "GET")
+    assert answer.status == 503
+    asked = {(each.upstream, each.target) for each in seen}
+    assert asked == {(label, f"/only/{label}/status/503?a=%20") for label in PLACES}

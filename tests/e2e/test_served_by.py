@@ -50,7 +50,7 @@ def test_attempts_and_the_place_that_served_in_the_end_are_told(crossing: Crossi
     assert answers[0] == '"v1";region="eu-central-1";attempts=2'
 
 
-@pytest.mark.parametrize("path", ["split/status/503", "prefixed/503", "split/status/204"])
+@pytest.mark.parametrize("path", ["split/status/500", "prefixed/500", "split/status/204"])
 def test_a_backends_own_word_is_overwritten(crossing: Crossing, path: str) -> None:
     answer = crossing.ask(path)
     assert answer.status == int(path[-3:])
@@ -60,7 +60,7 @@ def test_a_backends_own_word_is_overwritten(crossing: Crossing, path: str) -> No
     assert told.startswith('"2.v-1"' if path.startswith("prefixed") else '"v')
 
 
-@pytest.mark.parametrize("path", ["silent/status/503", "silent-prefixed/503", "silent/status/204", "silent"])
+@pytest.mark.parametrize("path", ["silent/status/500", "silent-prefixed/500", "silent/status/204", "silent"])
 def test_by_default_nothing_is_told(crossing: Crossing, path: str) -> None:
     answer = crossing.ask(path)
     assert answer.code is None

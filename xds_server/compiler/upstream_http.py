@@ -31,13 +31,21 @@ _CODEC = "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"
 _COPY_LIMIT = {"seconds": 15 * 60}
 
 # A route's rewrite is the same for all revisions of a split, and no header mutation may touch `:path`. Where backends
-# want a prefix of their own, this stands behind the choice of the backend; other clusters do not pay for it.
+# want a prefix of their own, this stands behind the choice of the backend; other clusters do not pay for it. Each
+# attempt meets the headers as the one before left them, so the path without a prefix is kept beside them.
 _ADD_PREFIX = f"""function envoy_on_request(request)
   local headers = request:headers()
+  local notes = request:streamInfo():dynamicMetadata()
+  local note = notes:get("{BACKEND_PREFIX}")
+  local path = note ~= nil and note["path"] or headers:get(":path")
+  if note == nil then
+    notes:set("{BACKEND_PREFIX}", "path", path)
+  end
   local prefix = headers:get("{PREFIX_HEADER}")
   if prefix ~= nil and prefix ~= "" and prefix ~= "-" then
-    headers:replace(":path", prefix .. headers:get(":path"))
+    path = prefix .. path
   end
+  headers:replace(":path", path)
   headers:remove("{PREFIX_HEADER}")
 end
 """
