@@ -26,8 +26,12 @@ from tests.envoy_process import wait_until
 
 pytestmark = pytest.mark.envoy
 
-_BRISK = {"interval": "300ms", "timeout": "200ms", "unhealthyThreshold": 1}
-_MOODS = ("hang", "reset", "slow", "status 503", "status 500", "status 429")
+_BRISK = {"interval": "300ms", "timeout": "300ms", "unhealthyThreshold": 2}
+# A place, the gateways to which it is the nearest of the allowed ones, and what happens there.
+_BAD_DAYS = (
+    (PARIS, ("paris",), ("hang", "reset", "status 503")),
+    (FRANKFURT, ("tokyo",), ("slow", "status 500", "status 429")),
+)
 
 
 def _count(fleet: Fleet, model: str, ask: Callable[[], None]) -> dict[str, int]:
@@ -58,42 +62,39 @@ def _is_served(fleet: Fleet, gateway: str, model: str, requests: int) -> None:
 def test_nothing_leaves_the_allowed_places_and_nothing_that_may_be_repeated_is_lost(
     fleet: Fleet, record_property: Callable[[str, object], None]
 ) -> None:
-    """Whatever happens to the two allowed places, one after the other; the forbidden ones are the only ones well."""
+    """Whatever happens to two of the three allowed places, one after the other; the forbidden ones are well."""
     away = backend(VIRGINIA, fleet.models[FORBIDDEN].address)
     fleet.deploy(
         "resident",
-        *(PARIS, FRANKFURT, away, TOKYO),
+        *(PARIS, FRANKFURT, DUBLIN, away, TOKYO),
         policies=("europe",),
         retries={"perTryTimeout": "1s"},
         check=_BRISK,
     )
     before = {name: each.asked() for name, each in fleet.models.items()}
     with Traffic(fleet, "resident", "GET") as reading, Traffic(fleet, "resident", "POST") as writing:
-        reading.advance()
-        for near, nearest_for in ((PARIS, ("paris", "virginia")), (FRANKFURT, ("tokyo",))):
+        for near, nearest_to, moods in _BAD_DAYS:
             model = fleet.models[near]
+            _wait_for_use(model, nearest_to)
             started = time.monotonic()
             model.kill()
             reading.advance(1)
-            record_property(
-                f"seconds until each gateway was served without {near}", time.monotonic() - started
-            )
+            took = time.monotonic() - started
+            record_property(f"seconds until each gateway was served without {near}", took)
             reading.advance()
             model.start()
-            reading.advance()
-            assert reading.met.keys() == {"200"}, "killed and started again, nothing is lost"
-            for mood in _MOODS:
+            for mood in moods:
+                _wait_for_use(model, nearest_to)
                 model.be(mood)
                 reading.advance()
                 writing.advance(1)
-            model.be("well")
-            _wait_for_use(model, nearest_for)
-            assert reading.met.keys() <= {"200", "500", "429"}, "only a model's own words are passed"
-            reading.met -= Counter({code: reading.met[code] for code in ("500", "429")})
-        fleet.models[PARIS].kill()
-        fleet.models[FRANKFURT].kill()
-        writing.advance()
-        assert writing.met["UPSTREAM_UNAVAILABLE"] > 0
+                model.be("well")
+            assert reading.met.keys() <= {"200", "500", "429"}, (
+                "nothing is lost, and a model's own words are passed"
+            )
+        for near in (PARIS, FRANKFURT, DUBLIN):
+            fleet.models[near].kill()
+        wait_until(lambda: writing.met["UPSTREAM_UNAVAILABLE"], "nobody is left")
     assert writing.met.keys() <= {
         *("200", "500", "503", "429"),
         *("UPSTREAM_RESET", "UPSTREAM_TIMEOUT", "UPSTREAM_UNAVAILABLE"),
@@ -101,16 +102,16 @@ def test_nothing_leaves_the_allowed_places_and_nothing_that_may_be_repeated_is_l
     asked = {name: each.asked() - before[name] for name, each in fleet.models.items()}
     posts = sum((each for each in asked.values()), Counter())
     assert [path for path, times in posts.items() if path.startswith("POST") and times > 1] == []
-    assert {name for name, each in asked.items() if each} == {PARIS, FRANKFURT}
+    assert {PARIS, FRANKFURT} <= {name for name, each in asked.items() if each} <= {PARIS, FRANKFURT, DUBLIN}
     assert fleet.models[FORBIDDEN].asked() == Counter()
 
 
 def _wait_for_use(model: ModelProcess, gateways: tuple[str, ...]) -> None:
-    """Until the model is asked again from each of the gateways: Envoy leaves one that failed out for a while."""
+    """Until the model is asked from each of the gateways: Envoy leaves one that failed out for a while."""
     before = model.asked()
     wait_until(
         lambda: all(any(f"GET /GET-{each}-" in path for path in model.asked() - before) for each in gateways),
-        "the model is used again",
+        "the model is used",
     )
 
 
@@ -140,10 +141,19 @@ def test_places_share_by_weight_and_the_others_wait_for_them(fleet: Fleet) -> No
 
 
 def _settled(fleet: Fleet, gateway: str, model: str, places: set[str]) -> None:
-    """Requests until 100 in a row went to these places and no other; none of them may fail."""
-    wait_until(
-        lambda: _served_by(fleet, gateway, model, 100).keys() == places, f"{gateway} is served by {places}"
-    )
+    """Requests until 100 in a row are served, by these places and no other.
+
+    Until then one may be lost: an Envoy may learn that a place is gone which it did not use while a request, which was
+    sent away from the place before, is on its way there.
+    """
+
+    def look() -> bool:
+        met: Counter[str] = Counter()
+        asked = _count(fleet, model, lambda: met.update(_send(fleet, gateway, model, 100)))
+        assert met.keys() <= {"200", "UPSTREAM_UNAVAILABLE"}
+        return asked.keys() == places and met == {"200": 100}
+
+    wait_until(look, f"{gateway} is served by {places}")
 
 
 def _settle(fleet: Fleet, model: str, **places: str) -> None:
