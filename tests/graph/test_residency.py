@@ -108,7 +108,7 @@ def test_a_hint_does_not_lead_to_a_standby() -> None:
         (None, True, "FORBIDDEN"),
         ("", False, "FORBIDDEN"),
         ("as", False, "RESIDENCY_NOT_OFFERED"),
-        (["eu"], False, "RESIDENCY_NOT_OFFERED"),
+        (["eu"], False, "FORBIDDEN"),
     ],
 )
 def test_a_claim_binds(within: Any, required: bool, outcome: Any) -> None:
@@ -142,3 +142,26 @@ def test_a_graph_that_follows_another_knows_where_callers_may_hint() -> None:
     }
     assert build(named("b", VIRGINIA, routing=choice)) == {VIRGINIA: 1}
     assert build(named("b", VIRGINIA)) == {}
+
+
+def test_a_rollout_offers_from_the_beginning_what_it_can_keep_within_to_the_end() -> None:
+    rollout = {"from": "v1", "to": "v2", "canary": [5, 100], "stepTime": "1m"}
+    revisions = [_at("v1", PARIS, VIRGINIA), _at("v2", VIRGINIA)]
+    routing = {"callerChoice": True}
+    moving = w.model("llama", w.deployment(*revisions, routing=routing, rollout=rollout))
+    assert _offered(w.build_graph(*w.FLEET, w.workspace(), moving)) == IN_VIRGINIA
+
+
+def test_who_stays_as_it_was_does_not_trust_tokens_that_say_no_residency_any_more() -> None:
+    """The workspace is kept for the mistake; its issuer's tokens would be bound to nothing by now."""
+    world = w.World()
+
+    def build(**issuer: Any) -> Graph:
+        files = w.write(
+            w.gateway(), w.issuer(**issuer), w.workspace(residencyRequired=True), w.model("llama")
+        )
+        return world.build({"all.yaml": files}).graph
+
+    assert w.endpoint(build(residencyClaim="residency")).trusts
+    assert w.endpoint(build()).trusts == ()
+    assert w.endpoint(build(residencyClaim="residency")).trusts

@@ -18,6 +18,7 @@ from tests.server.test_incremental_random import Edits, contents, grounds
 from xds_server.archive import Archive, program
 from xds_server.graph import deferral, explain, tenant
 from xds_server.policy import DEVELOPMENT_JWKS, Workload, cache, unread
+from xds_server.server.guard import Guard
 from xds_server.server.pipeline import Pipeline, Update
 from xds_server.shards import EMPTY, Shards
 from xds_server.snapshot import View
@@ -52,9 +53,15 @@ class Held:
 class Process:
     """A control plane's pipeline, from its start to when its state is on disk."""
 
-    def __init__(self, source: FolderSource | Held, state: Path, policies: Path = Path("policies")) -> None:
+    def __init__(
+        self,
+        source: FolderSource | Held,
+        state: Path,
+        policies: Path = Path("policies"),
+        guard: Guard | None = None,
+    ) -> None:
         self.source, self.archive = source, Archive(state, policies)
-        self.pipeline = Pipeline(source, archive=self.archive)
+        self.pipeline = Pipeline(source, archive=self.archive, guard=guard)
         self.pipeline._recall(self.archive)
         self.recollected = self.pipeline._served is not None
         self.update: Update = self.pipeline.refresh()
@@ -378,3 +385,29 @@ def test_going_on_is_what_a_start_from_the_records_is(seed: int, tmp_path: Path)
         one.end()
     assert recollected > 1, "too few good states to say anything"
     assert edits.attachments[DEVELOPMENT_JWKS] == w.JWKS
+
+
+def test_what_the_guard_holds_is_still_held_after_a_restart(
+    folder: Path, state: Path, logged: list[MutableMapping[str, object]]
+) -> None:
+    second = Process(FolderSource(folder), state, folder, Guard(0.5))
+    assert second.recollected
+    for number in range(MODELS):
+        (folder / f"m{number}.yaml").unlink()
+    second.update = second.pipeline.refresh()
+    assert second.update.built.held
+    assert len(second.update.built.graph.endpoints) == MODELS + 2
+    assert not second.end()
+    third = Process(FolderSource(folder), state, folder, Guard(0.5))
+    assert not third.recollected
+    assert third.update.built.held
+    assert len(third.update.built.graph.endpoints) == MODELS + 2
+
+
+@pytest.mark.parametrize("name", ["fleet.jsonl", "workspace.acme.jsonl"])
+def test_an_empty_record_is_no_end(folder: Path, state: Path, name: str) -> None:
+    [record] = [each for each in state.rglob("*.jsonl") if each.name == name]
+    record.write_bytes(b"")
+    again = Process(FolderSource(folder), state, folder)
+    assert not again.recollected
+    assert len(again.update.built.graph.endpoints) == MODELS + 2

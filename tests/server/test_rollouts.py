@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +159,44 @@ async def test_a_disk_that_refuses_is_told_of_and_holds_nothing_up(file: Path, t
     (tmp_path / "live").unlink()
     await first.look(after=10)
     assert first.readiness.describe()["problems"] == {}
+
+
+async def test_an_order_that_could_not_be_kept_is_kept_when_it_can_be(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Process(file, graph(**PLAN))
+    await first.look()
+    with monkeypatch.context() as full:
+        full.setattr(Journal, "write", _refuse)
+        await first.rollouts.command(LLAMA, Order.CANCEL)
+        assert first.readiness.describe()["problems"].keys() == {"rollouts"}
+    await first.look(after=1)
+    assert first.readiness.describe()["problems"] == {}
+    assert Process(file, graph(**PLAN)).rollouts.describe_one(LLAMA)["phase"] == "cancelled"
+
+
+def _refuse(self: Journal, entries: Any) -> None:
+    raise OSError(28, "No space left on device")
+
+
+async def test_the_newest_state_is_the_last_one_on_disk(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = Process(file, graph(**PLAN))
+    await first.look()
+    write, slow = Journal.write, threading.Event()
+
+    def wait(self: Journal, entries: Any) -> None:
+        slow.wait(5)
+        write(self, entries)
+
+    monkeypatch.setattr(Journal, "write", wait)
+    looking = asyncio.create_task(first.look(after=5))
+    await asyncio.sleep(0.05)
+    monkeypatch.setattr(Journal, "write", write)
+    ordering = asyncio.create_task(first.rollouts.command(LLAMA, Order.CANCEL))
+    await asyncio.sleep(0.05)
+    slow.set()
+    await asyncio.gather(looking, ordering)
+    assert Process(file, graph(**PLAN)).rollouts.describe_one(LLAMA)["phase"] == "cancelled"
 
 
 async def test_traffic_moves_only_when_the_share_does() -> None:

@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator
 
 import pytest
+from structlog.testing import capture_logs
 
 from xds_server.shards import Shards
 from xds_server.snapshot import Deferred, Diff, Recipe, Resource, View, Workshop, diff
@@ -96,15 +97,31 @@ def test_others_are_beside_what_is_made() -> None:
     assert diff(see(found), see(plain)) == Diff({}, {C: frozenset({"issuer/keys"})})
 
 
-def test_a_fault_in_one_is_told_to_who_looks_it_up_each_time() -> None:
-    def fail(subject: Subject) -> list[Resource]:
-        raise RuntimeError(subject[0])
+def test_a_fault_in_one_takes_no_other_along() -> None:
+    """What cannot be made is told once; what was made of it last stays, and all else goes on."""
+    kitchen = Kitchen()
+    make = kitchen.recipe.make
 
-    recipe = Recipe(Kitchen.names, fail, lambda name: name.partition("/")[0])
-    found = Workshop[Subject]().follow(subjects(("a", 1, 1)), recipe)
-    for _ in range(2):
-        with pytest.raises(RuntimeError):
-            found["a/0"]
+    def fail(subject: Subject) -> Iterator[Resource]:
+        if subject[2] == 13:
+            raise RuntimeError(subject[0])
+        return iter(make(subject))
+
+    kitchen.recipe = kitchen.recipe._replace(make=fail)
+    first = see(kitchen.follow(subjects(("a", 1, 1), ("b", 1, 1))))
+    assert {each.name for each in first.resources(C)} == {"a/0", "b/0"}
+    with capture_logs() as logged:
+        second = see(kitchen.follow(subjects(("a", 1, 13), ("b", 1, 2), ("new", 1, 13))))
+        assert diff(first, second) == Diff({C: frozenset({"b/0", "new/0"})})
+        for _ in range(2):
+            found = {each.name: each for each in second.resources(C)}
+            assert found.keys() == {"a/0", "b/0"}
+            assert found["a/0"] is first.get(C, "a/0")
+            assert second.get(C, "new/0") is None
+    assert sorted(each["name"] for each in logged) == ["a", "new"]
+    third = see(kitchen.follow(subjects(("a", 1, 3), ("b", 1, 2), ("new", 1, 1))))
+    assert diff(second, third).changed[C] >= {"a/0", "new/0"}
+    assert {each.name for each in third.resources(C)} == {"a/0", "b/0", "new/0"}
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -119,7 +119,8 @@ class ArchiveFolder:
             if name == _FLEET or _WORKSPACE.fullmatch(name):
                 with (self.path / name).open("rb") as file:
                     file.seek(-min(_LAST_LINE, os.fstat(file.fileno()).st_size), os.SEEK_END)
-                    found[name] = file.read().splitlines()[-1].decode("ascii", "replace")
+                    lines = file.read().splitlines() or [b""]  # an empty one is none, and fits to no image
+                    found[name] = lines[-1].decode("ascii", "replace")
         return found
 
     def write(self, record: Record, breath: Breath) -> None:

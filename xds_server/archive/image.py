@@ -49,7 +49,7 @@ class Image:
         contexts = {
             name: each.context for name in owners if (each := built.grounds[name]).context is not None
         }
-        if built.errors or built.kept or built.fleet_kept or len(contexts) < len(owners):
+        if built.errors or built.kept or built.fleet_kept or built.held or len(contexts) < len(owners):
             return None
         told = {each.position.file for each in built.diagnostics}
         known: dict[str, list[Known]] = defaultdict(list)

@@ -45,12 +45,14 @@ class Journal:
             if not isinstance(entries, dict) or found["format"] != _FORMAT:
                 raise ValueError("it is of another form")
             return entries
-        except (KeyError, ValueError) as error:
+        except (KeyError, ValueError, RecursionError) as error:
             raise JournalError(f"{self.path} is no journal: {error}; {self._set_aside()}") from error
 
     def write(self, entries: Mapping[str, Any]) -> None:
         """Put entries in the place of those before, so that they outlive a power cut. Raises ``OSError``."""
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in reversed((self.path.parent, *self.path.parent.parents)):
+            if not folder.exists():  # one by one: of parents made along, others might be let write
+                folder.mkdir(mode=0o700, exist_ok=True)
         draft = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}.draft")
         text = json.dumps({"format": _FORMAT, "entries": entries}, sort_keys=True)
         try:
@@ -62,11 +64,11 @@ class Journal:
         except BaseException:
             draft.unlink(missing_ok=True)
             raise
-        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        descriptor = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            os.fsync(folder)
+            os.fsync(descriptor)
         finally:
-            os.close(folder)
+            os.close(descriptor)
 
     def _set_aside(self) -> str:
         aside = self.path.with_name(f"{self.path.name}.set-aside-{secrets.token_hex(3)}")

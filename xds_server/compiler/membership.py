@@ -59,12 +59,13 @@ def _admit(graph: Graph, authority: Authority, target: Target) -> Expr:
 
 
 def _says_something(payload: Expr, path: tuple[str, ...]) -> Expr:
-    """That a claim is not there, or is not empty: Envoy makes no header of an empty one, and would bind to nothing."""
+    """That a claim is not there, or is text: of an empty one, or of null, Envoy makes no header to bind by."""
     missing = []
     for name in path:
         missing.append(cel.negate(cel.contains(payload, cel.text(name))))
         payload = cel.index(payload, name)
-    return cel.any_of(*missing, cel.negate(cel.equals(payload, cel.text(""))))
+    is_text = cel.equals(cel.call("type", payload), cel.ident("string"))
+    return cel.any_of(*missing, cel.all_of(is_text, cel.negate(cel.equals(payload, cel.text("")))))
 
 
 def _trust(graph: Graph, issuer: str, workspace: Expr) -> list[Expr]:

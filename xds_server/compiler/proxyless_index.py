@@ -21,7 +21,8 @@ class _Kept:
     _endpoints: Shards[Endpoint] = EMPTY
 
     def select(self, graph: Graph, workspaces: tuple[str, ...]) -> Shards[Endpoint]:
-        """The endpoints of workspaces that every member may call. Nobody could check the claims that others ask for."""
+        """The endpoints of workspaces that every member may call. Nobody could check the claims that others ask for,
+        nor keep to the residency that a claim says."""
         last = self._graph if workspaces == self._workspaces else Graph()
         found = self._endpoints if workspaces == self._workspaces else EMPTY
         changed, gone = graph.endpoints.since(last.endpoints)
@@ -29,7 +30,9 @@ class _Kept:
         put = {
             path: endpoint
             for path in changed
-            if (endpoint := graph.endpoints[path]).workspace in wanted and not endpoint.rules
+            if (endpoint := graph.endpoints[path]).workspace in wanted
+            and not endpoint.rules
+            and not any(trust.residency_claim for trust in endpoint.trusts)
         }
         self._graph, self._workspaces = graph, workspaces
         self._endpoints = found.amend((changed | gone) - put.keys(), put)

@@ -42,7 +42,7 @@ _NAME_CALLER = f"""function envoy_on_request(request)
   for _, issuer in ipairs(context:get("issuers")) do
     local value = payloads[issuer]
     for _, step in ipairs(context:get("claim")) do
-      value = type(value) == "table" and value[step] or nil
+      if type(value) == "table" then value = value[step] else value = nil end
     end
     if value ~= nil and type(value) ~= "table" then
       request:headers():replace("{CALLER_HEADER}", request:base64Escape(tostring(value)))

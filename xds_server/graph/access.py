@@ -41,14 +41,17 @@ def find_fence(graph: Graph, claims: Claims | None) -> Any:
 
 
 def is_readable(authority: Authority, claims: Any) -> bool:
-    """Whether the token's residency, if it has one, says something."""
-    for key in authority.issuer.spec.residency_claim or ():
+    """Whether the token's residency, if it has one, is text."""
+    path = authority.issuer.spec.residency_claim
+    if path is None:
+        return True
+    for key in path:
         if not isinstance(claims, Mapping):
             return False
         if key not in claims:
             return True
         claims = claims[key]
-    return bool(claims != "")
+    return isinstance(claims, str) and claims != ""
 
 
 def is_bound(graph: Graph, endpoint: Endpoint, claims: Claims) -> bool:

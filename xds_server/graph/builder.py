@@ -24,7 +24,8 @@ class Built:
     """The graph to serve, all that is wrong, and what is therefore older than its manifests.
 
     ``kept`` names the workspaces that stay at their last good state, ``fleet_kept`` says so of the fleet's manifests;
-    ``grounds`` is what each part of the graph was made of.
+    ``grounds`` is what each part of the graph was made of. ``held``: something stays as it was though nothing is wrong
+    with what it would be.
     """
 
     graph: Graph
@@ -32,6 +33,7 @@ class Built:
     kept: frozenset[str]
     fleet_kept: bool
     grounds: Grounds = field(default_factory=dict, repr=False)
+    held: bool = False
 
     @property
     def servable(self) -> bool:
@@ -92,7 +94,8 @@ class Builder:
         fleet = base.fleet
         self._graph = Graph(fleet.places, fleet.edges, fleet.authorities, tenants, before=previous)
         self._grounds = grounds
-        return Built(self._graph, tuple(sorted(set(found))), kept, fleet_kept, grounds)
+        held = hold is not NOTHING
+        return Built(self._graph, tuple(sorted(set(found))), kept, fleet_kept, grounds, held)
 
     def _lay(self, loaded: Loaded, hold: Hold, fleet_kept: bool) -> Base:
         """What the workspaces stand on: the fleet as declared, or as it last was where that is broken or held."""
@@ -141,7 +144,7 @@ class Builder:
         grounds: dict[str | None, Ground] = dict(every.grounds)
         put: dict[str, Tenant] = {}
         for name in staying:
-            tenant = keep(self._graph, name, fleet.places)
+            tenant = keep(self._graph, name, fleet)
             if tenant is None:
                 grounds.pop(name, None)
             else:

@@ -23,11 +23,13 @@ def list_names(place: Place) -> tuple[str, ...]:
 def list_residencies(deployment: Deployment) -> tuple[str, ...]:
     """The residencies that a request for the deployment may be bound to, sorted; none where callers have no choice.
 
-    Those that every revision in the split can keep within: which revision gets a request is not the caller's choice.
+    Those that every revision in the split, or that a rollout brings into it, can keep within: which revision gets a
+    request is not the caller's choice.
     """
     if not any(each.routing.caller_choice for each in deployment.revisions):
         return ()
-    offers = [_offer(each) for each in deployment.revisions if each.weight > 0]
+    moving = (deployment.rollout.old, deployment.rollout.new) if deployment.rollout is not None else ()
+    offers = [_offer(each) for each in deployment.revisions if each.weight > 0 or each.name in moving]
     return tuple(sorted(frozenset.intersection(*offers))) if offers else ()
 
 

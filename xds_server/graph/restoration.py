@@ -11,7 +11,7 @@ from xds_server.shards import EMPTY, Shards
 from .fleet import Fleet, build_fleet
 from .graph import Graph, Tenant
 from .ground import Ground, Grounds
-from .restriction import restrict
+from .restriction import distrust, restrict
 from .tenant import EndpointCache, TenantSource, build_tenant
 
 
@@ -60,7 +60,9 @@ def restore(fleet: Loaded | None, workspaces: Mapping[str, Remains], today: Load
         if errors:
             lost[name] = errors[0]
         elif tenant is not None:
-            tenants[name] = restrict(tenant, base.places) if old is not base else tenant
+            if old is not base:
+                tenant = distrust(restrict(tenant, base.places), base.authorities)
+            tenants[name] = tenant
             grounds[name] = Ground(source.roster, remains.loaded.attachments, own)
     return Restored(Graph(base.places, base.edges, base.authorities, Shards(tenants)), grounds, lost)
 

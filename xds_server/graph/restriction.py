@@ -5,17 +5,36 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from .endpoint import Backend
-from .graph import Graph, Tenant
+from .endpoint import Backend, Trust
+from .fleet import Fleet
+from .graph import Authority, Graph, Tenant
 from .place import Place
 
 
-def keep(previous: Graph | None, name: str, places: Mapping[str, Place]) -> Tenant | None:
-    """A workspace as it last was, on today's map; ``None`` if it was not there."""
+def keep(previous: Graph | None, name: str, fleet: Fleet) -> Tenant | None:
+    """A workspace as it last was, on today's map and with today's issuers; ``None`` if it was not there."""
     tenant = previous.tenants.get(name) if previous is not None else None
-    if previous is None or tenant is None or places == previous.places:
+    if previous is None or tenant is None:
         return tenant
-    return restrict(tenant, places)
+    if fleet.authorities != previous.authorities:
+        tenant = distrust(tenant, fleet.authorities)
+    return tenant if fleet.places == previous.places else restrict(tenant, fleet.places)
+
+
+def distrust(tenant: Tenant, authorities: Mapping[str, Authority]) -> Tenant:
+    """A kept tenant without the trust in issuers whose tokens no longer say the residency that it requires."""
+    put = {}
+    for path, endpoint in tenant.endpoints.items():
+        trusts = tuple(each for each in endpoint.trusts if _still_says(each, authorities.get(each.issuer)))
+        if trusts != endpoint.trusts:
+            put[path] = replace(endpoint, trusts=trusts)
+    return replace(tenant, endpoints=tenant.endpoints.amend((), put)) if put else tenant
+
+
+def _still_says(trust: Trust, authority: Authority | None) -> bool:
+    if authority is None or not trust.residency_claim:
+        return True  # tokens of an issuer that is gone are none
+    return authority.issuer.spec.residency_claim == trust.residency_claim
 
 
 def _relocate(backend: Backend, places: Mapping[str, Place]) -> Backend | None:

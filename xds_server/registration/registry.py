@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from math import inf
 from typing import Any, Final, NamedTuple
 
 MOST: Final = 1000
@@ -113,18 +114,20 @@ class Registry:
             try:
                 for each in leases:
                     self.put(Slot(path, environment, revision), _read(each), now)
-            except (TypeError, KeyError, ValueError, FullError) as error:
+            except (TypeError, KeyError, ValueError, OverflowError, FullError) as error:
                 faults.append(f"{name}: {type(error).__name__}: {error}")
         if faults:
             raise FormError("; ".join(faults))
 
 
 def _read(data: Mapping[str, Any]) -> Lease:
-    flavor = data["flavor"]
+    flavor, weight, ttl = data["flavor"], int(data["weight"]), float(data["ttl"])
+    if weight < 0 or not 0 < ttl < inf:
+        raise ValueError(f"a weight of {weight} for {ttl} s")
     return Lease(
         location=str(data["location"]),
         authority=str(data["authority"]),
         flavor=None if flavor is None else str(flavor),
-        weight=int(data["weight"]),
-        ttl=float(data["ttl"]),
+        weight=weight,
+        ttl=ttl,
     )

@@ -48,7 +48,7 @@ def read_state(data: Mapping[str, Any]) -> State:
             reason=Reason(data["reason"]),
             words=str(data["words"]),
         )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise FormError(f"{type(error).__name__}: {error}") from error
 
 

@@ -237,13 +237,12 @@ class Pipeline:
         async with self._stepping, self._undisturbed():
             try:
                 found = await asyncio.to_thread(self._move_for, outlet)
-            except Exception:
-                log.exception("what moves cannot be compiled; what is served stays")
-                return
-            if found is not None:
-                await self._publish(*found, outlet)
-                if self._movement is not None:
-                    self._movement.follow(found[0].built.graph)
+                if found is not None:
+                    await self._publish(*found, outlet)
+                    if self._movement is not None:
+                        self._movement.follow(found[0].built.graph)
+            except Exception:  # what moves next is another chance
+                log.exception("what moves cannot be published; what is served stays")
 
     def _move_for(self, outlet: _Outlet) -> tuple[Update, Sights] | None:
         update = self.move()

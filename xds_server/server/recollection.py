@@ -36,7 +36,7 @@ def recollect(archive: Archive, source: Forgetful, cache: LoadCache, builder: Bu
         reason = str(error)
     except OSError as error:
         reason = str(error.strerror or error)
-    except (KeyError, ValueError) as error:
+    except Exception as error:  # noqa: BLE001 (whatever is on disk, all can be read anew)
         reason = f"{type(error).__name__}: {error}"
     log.info("all policies are read anew: what the last process knew of them is of no use", reason=reason)
     return None

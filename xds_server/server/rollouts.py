@@ -79,6 +79,7 @@ class Rollouts:
         self._prometheus: Prometheus | None = None
         self._kept = 0.0
         self._dropped = False
+        self._writing = asyncio.Lock()
         self._recall()
 
     def _recall(self) -> None:
@@ -201,18 +202,24 @@ class Rollouts:
             self.on_move()
 
     async def _keep(self) -> None:
-        self._kept, self._dropped = self._now(), False
         if self._journal is None:
+            self._kept, self._dropped = self._now(), False
             return
-        entries = {"/".join(key): write_state(state) for key, state in self._states.items()}
-        try:
-            await asyncio.to_thread(self._journal.write, entries)
-        except OSError as error:
-            # Going back must work on a full disk too; what is lost with a crash is done once more.
-            words = f"{self._journal.path} cannot be written: {error.strerror or error}"
-            self._readiness.note("rollouts", f"{words}; a restart would go on from where they last stood")
-            return
+        async with self._writing:  # an older state must not be the last one on disk
+            self._kept, self._dropped = self._now(), False
+            entries = {"/".join(key): write_state(state) for key, state in self._states.items()}
+            try:
+                await asyncio.to_thread(self._journal.write, entries)
+            except OSError as error:
+                self._tell_unkept(self._journal, error)
+                return
         self._readiness.note("rollouts", None)
+
+    def _tell_unkept(self, journal: Journal, error: OSError) -> None:
+        # Going back must work on a full disk too; what is lost with a crash is done once more.
+        self._dropped = True  # so that the next look tries again
+        words = f"{journal.path} cannot be written: {error.strerror or error}"
+        self._readiness.note("rollouts", f"{words}; a restart would go on from where they last stood")
 
     def _state(self, key: Key) -> State:
         plan = self._subjects[key].plan
@@ -236,7 +243,8 @@ class Rollouts:
             raise UnknownRolloutError
         plan, state = subject.plan, self._state(key)
         told = write_state(state)
-        seconds = plan.steps[state.step].seconds if state.phase is Phase.RUNNING and state.step >= 0 else None
+        stands = state.phase is Phase.RUNNING and 0 <= state.step < len(plan.steps)
+        seconds = plan.steps[state.step].seconds if stands else None
         return {
             "path": key[0],
             "environment": key[1],
@@ -261,7 +269,8 @@ def _differs(before: State | None, state: State) -> bool:
     """Whether something happened, beyond time that passed and requests that were counted."""
     if before is None:
         return True
-    if state.reason is Reason.STEP_RUNNING and before.phase is state.phase:
+    same = (before.phase, before.step, before.percent) == (state.phase, state.step, state.percent)
+    if state.reason is Reason.STEP_RUNNING and same:
         return False
     return any(
         getattr(before, name) != getattr(state, name)

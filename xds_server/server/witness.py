@@ -6,11 +6,17 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import Final
 
+import structlog
+
 from xds_server.graph import Revision
 from xds_server.rollout import Gates, Observation, Plan, Query
 from xds_server.server.probe import probe
 from xds_server.server.prometheus import NoDataError, Prometheus
 
+log = structlog.get_logger("fairlead.rollouts")
+
+_PATIENCE: Final = 10.0
+"""Seconds for all that is asked in one round; longer ago is no data."""
 _LONGEST: Final = 5.0
 _SHORTEST: Final = 0.2
 _NOTHING: Final = Observation()
@@ -60,7 +66,14 @@ class Witness:
     async def run(self) -> None:
         """Ask until cancelled. What is not answered any more is no data at once."""
         while True:
-            self.seen = await self._look()
+            try:
+                async with asyncio.timeout(_PATIENCE):
+                    self.seen = await self._look()
+            except TimeoutError:
+                self.seen = Observation(why=f"no answer within {_PATIENCE:g} s")
+            except Exception as error:
+                log.exception("what gates look at cannot be read", model=self.subject.path)
+                self.seen = Observation(why=f"{type(error).__name__}: {error}")
             await asyncio.sleep(self._pause)
 
     async def _look(self) -> Observation:

@@ -6,12 +6,16 @@ wants them, which for most is never.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, ValuesView
 from threading import Lock
 from typing import Final, Generic, NamedTuple, TypeVar
 
+import structlog
+
 from xds_server.shards import EMPTY, Changes, Shards
 from xds_server.snapshot.resource import Resource
+
+log = structlog.get_logger("fairlead.compiler")
 
 Subject = TypeVar("Subject")
 """What resources are made of: an immutable value that is equal to another of which the same is made."""
@@ -39,6 +43,8 @@ class Workshop(Generic[Subject]):
         self._counted: tuple[Shards[Subject], int] = (EMPTY, 0)
         self._counting = Lock()
         self._made: dict[str, tuple[Subject, dict[str, Resource]]] = {}
+        self._failed: dict[str, Subject] = {}
+        """Of what nothing can be made, though it should; told once."""
 
     def follow(self, subjects: Shards[Subject], recipe: Recipe[Subject]) -> Deferred[Subject]:
         """Return the resources of these subjects, by name. What was returned before stays as it is.
@@ -49,6 +55,7 @@ class Workshop(Generic[Subject]):
         if self._made:
             for key in subjects.since(self._subjects).gone:
                 self._made.pop(key, None)
+                self._failed.pop(key, None)
         self._subjects = subjects
         return Deferred(self, subjects, recipe)
 
@@ -63,11 +70,22 @@ class Workshop(Generic[Subject]):
             return count
 
     def made(self, key: str, subject: Subject, recipe: Recipe[Subject]) -> dict[str, Resource]:
-        """Return what is made of a subject, made now unless it was before."""
+        """Return what is made of a subject, made now unless it was before.
+
+        If that fails, which is a fault of the recipe, it is told, and what was made last of this key stays.
+        """
         known = self._made.get(key)
         if known is not None and (known[0] is subject or known[0] == subject):
             return known[1]
-        made = {each.name: each for each in recipe.make(subject)}
+        last = known[1] if known is not None else {}
+        if self._failed.get(key) is subject:
+            return last
+        try:
+            made = {each.name: each for each in recipe.make(subject)}
+        except Exception:
+            log.exception("cannot be compiled; what was sent of it last stays", name=key)
+            self._failed[key] = subject
+            return last
         if self._subjects.get(key) is subject:  # not what an earlier generation had
             self._made[key] = (subject, made)
         return made
@@ -107,6 +125,10 @@ class Deferred(Mapping[str, Resource], Generic[Subject]):
             raise KeyError(name)
         return self._workshop.made(key, subject, self._recipe)[name]
 
+    def values(self) -> ValuesView[Resource]:
+        """All that can be made."""
+        return _Values(self)
+
     def __contains__(self, name: object) -> bool:
         if not isinstance(name, str):
             return False
@@ -143,10 +165,25 @@ class Deferred(Mapping[str, Resource], Generic[Subject]):
             new = frozenset(self._recipe.names(now)) if now is not None else frozenset()
             changed |= new - old
             # What was made of the one before is kept until the next one is.
-            versions = {name: before[name].version for name in new & old}
-            changed |= {name for name, version in versions.items() if self[name].version != version}
+            was_made = {name: before.get(name) for name in new & old}
+            changed |= {name for name, last in was_made.items() if _is_other(last, self.get(name))}
             gone |= old - new
         return Changes(frozenset(changed), frozenset(gone))
+
+
+class _Values(ValuesView[Resource]):
+    """Without those that cannot be made."""
+
+    def __init__(self, mapping: Mapping[str, Resource]) -> None:
+        super().__init__(mapping)
+        self._of = mapping
+
+    def __iter__(self) -> Iterator[Resource]:
+        return (found for name in self._of if (found := self._of.get(name)) is not None)
+
+
+def _is_other(last: Resource | None, now: Resource | None) -> bool:
+    return now is not None and (last is None or last.version != now.version)
 
 
 def _differences(now: Mapping[str, Resource], was: Mapping[str, Resource]) -> tuple[set[str], set[str]]:

@@ -35,3 +35,8 @@ def registration_rules(here: Path, revision: dict[str, Any]) -> Iterator[Fault]:
         if "pathPrefix" in backend:
             message = "with `registration`, backends have no `pathPrefix`"
             yield Fault("bad-value", (*way, "pathPrefix"), message, hint, key=True)
+        if "credentials" in backend:
+            message = (
+                "with `registration`, backends have no `credentials`: whoever registers would be sent them"
+            )
+            yield Fault("bad-value", (*way, "credentials"), message, hint, key=True)

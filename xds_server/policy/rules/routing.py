@@ -28,6 +28,9 @@ def routing_rules(way: Path, deployment: dict[str, Any]) -> Iterator[Fault]:
     yield from _weights(here, routing)
     if "overflow" in routing:
         yield from overflow_rules(way, deployment)
+    if routing.get("callerChoice") is True and _registers(deployment):
+        message = "with `registration`, nobody knows which residencies a revision can keep within"
+        yield Fault("bad-value", (*here, "callerChoice"), message, "leave one of the two out", key=True)
     order = routing.get("order")
     claims = enumerate(order) if isinstance(order, tuple) else ()
     yield from repeated(
@@ -69,10 +72,14 @@ def _weights(here: Path, routing: dict[str, Any]) -> Iterator[Fault]:
         yield Fault("large-weights", first, message, "divide them all by the same number")
 
 
+def _registers(deployment: dict[str, Any]) -> bool:
+    return any("registration" in revision for _, revision in entries(deployment, "revisions"))
+
+
 def _places_without_backends(
     here: Path, routing: dict[str, Any], deployment: dict[str, Any]
 ) -> Iterator[Fault]:
-    if any("registration" in revision for _, revision in entries(deployment, "revisions")):
+    if _registers(deployment):
         return
     there = {
         location
