@@ -116,7 +116,11 @@ def test_M12_M17_every_filter_fetched_exists_and_every_route_speaks_of_filters_i
 ) -> None:
     for view in views(folder):
         chains = [
-            filters for each in view.resources(L) for filters in walk(show(each), "http_filters") if filters
+            filters
+            for each in view.resources(L)
+            # Of those behind the choice of a backend, routes may speak, too.
+            for filters in walk(show(each), "http_filters", "upstream_http_filters")
+            if filters
         ]
         fetched = {each["name"] for chain in chains for each in chain if "config_discovery" in each}
         assert fetched <= set(view.names(X))
