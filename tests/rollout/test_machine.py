@@ -305,3 +305,21 @@ def test_a_state_of_another_process_counts_no_time_that_nobody_watched() -> None
     run.state = replace(run.state, seen=None)
     assert run.look(after=1_000_000)[1] == 10
     assert run.look(after=4)[1] == 50
+
+
+def test_a_plan_that_begins_higher_is_gone_into_through_the_gates() -> None:
+    """At a share below all of its steps there is something to judge by, and it is watched as long as a step."""
+    run = Run(plan(gates=ERRORS))
+    assert run.look() == (Phase.RUNNING, 10, Reason.STARTED)
+    run.plan = plan(gates=ERRORS, steps=(Step(50, 10.0), Step(100, 10.0)))
+    assert run.look(after=1) == (Phase.RUNNING, 10, Reason.STEP_RUNNING)
+    assert run.look(after=10) == (Phase.RUNNING, 10, Reason.NO_DATA)
+    assert run.look(counted(Tally(10)), after=1) == (Phase.RUNNING, 50, Reason.STEP_PASSED)
+
+
+def test_a_plan_that_begins_higher_does_not_hide_a_breach() -> None:
+    run = Run(plan(gates=ERRORS))
+    run.look()
+    run.plan = plan(gates=ERRORS, steps=(Step(50, 10.0), Step(100, 10.0)))
+    run.look(after=1)
+    assert run.look(counted(Tally(5, 5)), after=1) == (Phase.PAUSED, 10, Reason.ERROR_RATE)

@@ -112,6 +112,20 @@ async def test_what_is_declared_no_more_is_forgotten(file: Path) -> None:
     assert split(first.lay(graph(**PLAN))) == (("v1", 100),)
 
 
+async def test_a_model_that_is_away_for_a_moment_goes_on_where_it_stood(file: Path) -> None:
+    first = Process(file, graph(**PLAN))
+    await first.look()
+    first.rollouts.follow(w.build_graph(*w.FLEET, w.workspace()))
+    first.now += 60
+    await first.rollouts.look()
+    first.rollouts.follow(graph(**PLAN))
+    assert (await first.look())["percent"] == 20
+    first.rollouts.follow(w.build_graph(*w.FLEET, w.workspace()))
+    first.now += 300
+    await first.rollouts.look()
+    assert Process(file, w.build_graph(*w.FLEET, w.workspace())).rollouts.moved == {}
+
+
 async def test_another_target_is_another_rollout_and_takes_nothing_of_the_last_one(file: Path) -> None:
     first = Process(file, graph(**PLAN))
     await first.look()

@@ -47,7 +47,7 @@ def advance(plan: Plan, state: State, seen: Observation, now: float) -> State:
         # What lies behind belongs to the step before, or to a pause.
         watched, seen = 0.0, replace(seen, old=NO_REQUESTS, new=NO_REQUESTS)
     state = replace(fitting, seen=now)
-    if state.phase is Phase.RUNNING and state.step < 0:
+    if state.phase is Phase.RUNNING and state.percent == 0:
         verdict = may_enter(plan.gates, seen)
         return _wait(state, verdict) if verdict.reason else _enter(plan, state, 0, Reason.STARTED)
     if state.phase is Phase.RUNNING:
@@ -124,7 +124,8 @@ def _run(plan: Plan, state: State, seen: Observation) -> State:
     verdict = judge(plan.gates, state.new, state.baseline, seen)
     if verdict.breach:
         return _breach(plan, state, verdict)
-    if state.elapsed < plan.steps[state.step].seconds:
+    # A share below all steps is one of a plan before this one: it is watched as long as the first step.
+    if state.elapsed < plan.steps[max(state.step, 0)].seconds:
         return _wait(state, Verdict(Reason.STEP_RUNNING))
     if verdict.reason is not None:
         return _wait(state, verdict)
@@ -135,7 +136,7 @@ def _run(plan: Plan, state: State, seen: Observation) -> State:
 
 def _watch(plan: Plan, state: State, seen: Observation) -> State:
     verdict = judge(plan.gates, state.new, state.baseline, seen)
-    return _breach(plan, state, verdict) if verdict.breach and state.step >= 0 else state
+    return _breach(plan, state, verdict) if verdict.breach and state.percent > 0 else state
 
 
 def _breach(plan: Plan, state: State, verdict: Verdict) -> State:

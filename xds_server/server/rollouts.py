@@ -18,7 +18,6 @@ from xds_server.rollout import (
     Observation,
     Order,
     Phase,
-    Reason,
     State,
     advance,
     order,
@@ -29,6 +28,7 @@ from xds_server.rollout import (
 from xds_server.server.metrics import Metrics
 from xds_server.server.prometheus import Prometheus
 from xds_server.server.readiness import Readiness
+from xds_server.server.rollout_log import Key, differs, name_of, tell
 from xds_server.server.tallies import Tallies
 from xds_server.server.witness import Subject, Witness
 from xds_server.shards import EMPTY, Shards
@@ -39,10 +39,8 @@ EVERY: Final = 0.5
 """Seconds between two looks."""
 _KEEP_SECONDS: Final = 2.0
 """Between two writes of what merely goes on within a step: as much of it is watched again after a crash."""
-_WORRYING: Final = (Reason.ERROR_RATE, Reason.LATENCY, Reason.UNHEALTHY, Reason.NO_DATA)
-
-Key = tuple[str, str]
-"""The path of an endpoint, and the environment."""
+_MISSED_SECONDS: Final = 300.0
+"""How long a rollout is remembered whose model is gone: files are taken away and put back."""
 
 
 class UnknownRolloutError(Exception):
@@ -77,6 +75,8 @@ class Rollouts:
         self._states: dict[Key, State] = {}
         self._witnesses: dict[Key, tuple[Witness, asyncio.Task[None]]] = {}
         self._prometheus: Prometheus | None = None
+        self._missed: dict[Key, float] = {}
+        """Of those whose endpoint is not there: since when."""
         self._kept = 0.0
         self._dropped = False
         self._writing = asyncio.Lock()
@@ -110,11 +110,21 @@ class Rollouts:
         for path in changed:
             self._subjects |= {(each.path, each.environment): each for each in _find(graph.endpoints[path])}
         for key in self._states.keys() - self._subjects.keys():
-            log.info("rollout is declared no more", **_name(key), phase=str(self._states.pop(key).phase))
-            self._metrics.forget_rollout(*key)
-            self._dropped = True
+            if key[0] in self._endpoints:
+                self._forget(key)
+            else:  # its file may be away for a moment only
+                self._missed.setdefault(key, self._now())
+                # The time until it is back is none in which it was watched.
+                self._states[key] = replace(self._states[key], seen=None)
+        self._missed = {key: since for key, since in self._missed.items() if key not in self._subjects}
         self._watch()
         self._tell_moved()  # lest one that is declared anew begins where the last one stood
+
+    def _forget(self, key: Key) -> None:
+        log.info("rollout is declared no more", **name_of(key), phase=str(self._states.pop(key).phase))
+        self._metrics.forget_rollout(*key)
+        self._missed.pop(key, None)
+        self._dropped = True
 
     def _watch(self) -> None:
         """Watch those that still move, and those only."""
@@ -150,6 +160,8 @@ class Rollouts:
 
     async def look(self) -> None:
         """Look at each rollout once."""
+        for key in [key for key, since in self._missed.items() if self._now() - since >= _MISSED_SECONDS]:
+            self._forget(key)
         before = dict(self._states)
         for key, subject in self._subjects.items():
             seen = self._observe(key, subject)
@@ -171,9 +183,9 @@ class Rollouts:
 
     async def _settle(self, before: Mapping[Key, State]) -> None:
         """Keep, tell and publish what is different now. What is published is on disk before."""
-        stirred = [key for key, state in self._states.items() if _differs(before.get(key), state)]
+        stirred = [key for key, state in self._states.items() if differs(before.get(key), state)]
         for key in stirred:
-            _log(key, before.get(key), self._states[key])
+            tell(key, before.get(key), self._states[key])
             self._metrics.tell_rollout(*key, self._states[key])
             self._metrics.rollout_events.labels(str(self._states[key].reason)).inc()
         if stirred:
@@ -263,35 +275,3 @@ def _find(endpoint: Endpoint) -> Iterator[Subject]:
         if each.rollout is not None:
             new = next(revision for revision in each.revisions if revision.name == each.rollout.new)
             yield Subject(endpoint.path, each.environment, each.rollout, new)
-
-
-def _differs(before: State | None, state: State) -> bool:
-    """Whether something happened, beyond time that passed and requests that were counted."""
-    if before is None:
-        return True
-    same = (before.phase, before.step, before.percent) == (state.phase, state.step, state.percent)
-    if state.reason is Reason.STEP_RUNNING and same:
-        return False
-    return any(
-        getattr(before, name) != getattr(state, name)
-        for name in ("identity", "phase", "step", "percent", "cause", "reason")
-    )
-
-
-def _log(key: Key, before: State | None, state: State) -> None:
-    tell = log.warning if state.reason in _WORRYING else log.info
-    tell(
-        "rollout",
-        **_name(key),
-        old=state.identity[0],
-        new=state.identity[1],
-        phase=str(state.phase),
-        percent=state.percent,
-        was=before.percent if before is not None else None,
-        reason=str(state.reason),
-        words=state.words or None,
-    )
-
-
-def _name(key: Key) -> dict[str, str]:
-    return {"model": key[0], "environment": key[1]}
