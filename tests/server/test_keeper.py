@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,8 @@ import pytest
 from xds_server.graph import Built, Graph
 from xds_server.server.keeper import Keeper
 from xds_server.server.readiness import Readiness
+from xds_server.shards import EMPTY
+from xds_server.sources import SourceText
 
 BUILT = Built(Graph(), (), frozenset(), fleet_kept=False, grounds={})
 
@@ -46,6 +49,25 @@ async def test_a_failure_is_told_and_the_next_attempt_mends_it(fault: Exception,
     assert words in readiness.describe()["problems"]["state"]
     assert await keeper.write()
     assert readiness.describe()["problems"] == {}
+
+
+async def test_what_moves_meanwhile_takes_no_image_away() -> None:
+    """A move compiles the same once more, and says nothing of the texts."""
+    images: list[Any] = []
+
+    class Imaging(Archive):
+        def keep_image(self, built: Built, *_: Any) -> bool:
+            images.append(built)
+            return True
+
+    keeper = Keeper(Imaging(), Readiness())  # type: ignore[arg-type]
+    keeper.note(BUILT, SourceText(EMPTY, {}, {}))
+    keeper.note(BUILT)
+    assert await keeper.write()
+    assert images == [BUILT]
+    keeper.note(replace(BUILT, diagnostics=()))
+    assert await keeper.write()
+    assert images == [BUILT]
 
 
 async def test_what_takes_long_to_write_is_not_written_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:

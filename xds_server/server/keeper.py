@@ -53,7 +53,8 @@ class Keeper:
 
     def note(self, built: Built, text: SourceText | None = None) -> None:
         """Take note of what is served now, and of the texts it was built of, if they are known. Returns at once."""
-        self._newest, self._text = built, text
+        same = built is self._newest  # only what moves at run time is another
+        self._newest, self._text = built, text if text is not None or not same else self._text
         self._due.set()
 
     async def run(self) -> None:
