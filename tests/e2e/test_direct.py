@@ -104,7 +104,7 @@ def test_a_tester_needs_access_too(crossing: Crossing, tester: Headers) -> None:
         ("?revision=%76%31", None, 404, "REVISION_NOT_FOUND"),
         ("?revision=V1", None, 404, "REVISION_NOT_FOUND"),
         ("", "v9", 404, "REVISION_NOT_FOUND"),
-        ("", "v1,v1", 404, "REVISION_NOT_FOUND"),
+        ("", "v1,v1", 400, "BAD_REQUEST"),
         ("?revision=v1&revision=v2", None, 400, "BAD_REQUEST"),
         ("?revision=v1&a&revision=v1", None, 400, "BAD_REQUEST"),
         ("?revision&revision=v2", None, 400, "BAD_REQUEST"),
@@ -136,3 +136,13 @@ def test_without_testers_all_of_it_is_the_models_own(crossing: Crossing, query: 
         assert crossing.ask(f"open{query}", [*bearer(crossing.token), (_USE, "v3")]).status == 200
     assert seen[0].upstream != "v3"
     assert (seen[0].target, seen[0].header(_USE)) == (f"/{query}", "v3")
+
+
+@pytest.mark.parametrize("gateway", GATEWAYS)
+@pytest.mark.parametrize("names", [("v1", "v2"), ("v2", "v1"), ("v2", "v9"), ("v9", "v2"), ("v1", "v1")])
+def test_a_header_that_is_sent_twice_is_refused(
+    crossing: Crossing, tester: Headers, gateway: str, names: tuple[str, str]
+) -> None:
+    with crossing.upstreams.watch() as seen:
+        answer = crossing.ask("llama", [*tester, *((_USE, name) for name in names)], gateway)
+    assert (answer.status, answer.code, seen) == (400, "BAD_REQUEST", [])

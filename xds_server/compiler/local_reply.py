@@ -18,7 +18,14 @@ from .authentication import MALFORMED_CREDENTIALS, MANY_CREDENTIALS, NO_ISSUER
 from .direct import AMBIGUOUS_REVISION, UNKNOWN_REVISION
 from .names import PATH_HEADER
 from .reply import Reply, map_reply
-from .request import AMBIGUOUS_ENVIRONMENT, DOT_SEGMENT, ENCODED_PARAMETER, OTHER_WORKSPACE, UNKNOWN_HOST
+from .request import (
+    AMBIGUOUS_ENVIRONMENT,
+    DOT_SEGMENT,
+    ENCODED_PARAMETER,
+    OTHER_WORKSPACE,
+    REPEATED_REVISION,
+    UNKNOWN_HOST,
+)
 from .residency import FENCE_NOT_OFFERED, RESIDENCY_NOT_OFFERED
 from .target import Target
 
@@ -47,6 +54,11 @@ _REFUSAL = ("www-authenticate", 'Bearer realm="fairlead", error="invalid_token"'
 _AGAIN = ("retry-after", _RETRY_AFTER_SECONDS)
 _NOT_ACCEPTED = "The gateway cannot accept this request: %RESPONSE_CODE_DETAILS%."
 _NO_BACKEND = "No allowed backend of this model can be reached right now."
+
+_NAME_ONCE = (
+    f"Name the revision once: '{USE_REVISION_PARAMETER}' in the query, not percent-encoded, "
+    f"or the header '{USE_REVISION_HEADER}'."
+)
 
 # The first that holds wins.
 _REPLIES = (
@@ -85,6 +97,7 @@ _REPLIES = (
         "The query names 'environment' more than once; name it once.",
         400,
     ),
+    Reply(_denied(REPEATED_REVISION), "BAD_REQUEST", _NAME_ONCE, 400),
     Reply(
         _denied(DOT_SEGMENT),
         "BAD_REQUEST",
@@ -148,8 +161,7 @@ _REPLIES = (
     Reply(
         _answered_by(AMBIGUOUS_REVISION),
         "BAD_REQUEST",
-        f"Name the revision once: '{USE_REVISION_PARAMETER}' in the query, not percent-encoded, "
-        f"or the header '{USE_REVISION_HEADER}'.",
+        _NAME_ONCE,
         400,
     ),
     Reply(

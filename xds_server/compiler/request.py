@@ -16,7 +16,7 @@ from envoy_data_plane.envoy.config.route.v3 import HeaderMatcher
 from envoy_data_plane.envoy.extensions.filters.http.rbac.v3 import Rbac as RbacFilter
 from envoy_data_plane.envoy.type.matcher.v3 import RegexMatcher, StringMatcher
 
-from xds_server.graph import Edge
+from xds_server.graph import USE_REVISION_HEADER, Edge
 from xds_server.policy import Listener
 
 from . import cel
@@ -27,6 +27,7 @@ AMBIGUOUS_ENVIRONMENT = "ambiguous-environment"
 DOT_SEGMENT = "dot-segment"
 ENCODED_PARAMETER = "encoded-parameter"
 OTHER_WORKSPACE = "other-workspace"
+REPEATED_REVISION = "repeated-revision"
 UNKNOWN_HOST = "unknown-host"
 
 # Envoy takes the first of a repeated parameter, an upstream may take the last.
@@ -44,6 +45,7 @@ def compile_request_guard(edge: Edge, listener: Listener, target: Target) -> Rba
         AMBIGUOUS_ENVIRONMENT: _deny(_matches(":path", _TWICE)),
         DOT_SEGMENT: _deny(_matches(":path", _DOTS)),
         ENCODED_PARAMETER: _deny(_matches(":path", _ENCODED)),
+        REPEATED_REVISION: _repetition(USE_REVISION_HEADER, target),
     }
     for header in sorted({name.lower() for name in edge.gateway.spec.workspace_headers}):
         policies[f"{OTHER_WORKSPACE}-{header}"] = _contradiction(header, target)
@@ -60,6 +62,17 @@ def _contradiction(header: str, target: Target) -> Policy:
         permissions=[Permission(header=HeaderMatcher(name=header, present_match=True))],
         principals=[Principal(any=True)],
         condition=cel.negate(cel.equals(sent, path_workspace(target))),
+        cel_config=cel_config(target),
+    )
+
+
+def _repetition(header: str, target: Target) -> Policy:
+    # Matchers compare a repeated header value by value; a condition sees the values joined.
+    sent = cel.index(cel.select(cel.ident("request"), "headers"), header)
+    return Policy(
+        permissions=[Permission(header=HeaderMatcher(name=header, present_match=True))],
+        principals=[Principal(any=True)],
+        condition=cel.call("contains", sent, cel.text(",")),
         cel_config=cel_config(target),
     )
 

@@ -80,7 +80,7 @@ def explain(
     refusal = _check_access(graph, claims, path.split("/")[1])
     if claims is not None:
         decision = replace(decision, access="denied" if refusal else "allowed")
-    refusal = refusal or _check_path(path) or _check_query(query)
+    refusal = refusal or _check_path(path) or _check_query(query) or _check_headers(headers)
     if refusal is None and endpoint is None:
         refusal = Refusal(404, "MODEL_NOT_FOUND", "no model is declared at this path")
     if refusal is not None or endpoint is None:
@@ -208,6 +208,12 @@ def _check_query(query: str) -> Refusal | None:
         return Refusal(400, "BAD_REQUEST", "the query names `environment` more than once")
     if _ENCODED.search(query):
         return Refusal(400, "BAD_REQUEST", "the query holds a percent-encoded parameter name")
+    return None
+
+
+def _check_headers(headers: Mapping[str, str]) -> Refusal | None:
+    if "," in headers.get(HEADER, ""):  # as one that is sent twice is joined
+        return Refusal(400, "BAD_REQUEST", f"the header `{HEADER}` names more than one revision")
     return None
 
 
