@@ -86,9 +86,10 @@ class Overflows:
         """Take note of the graph that is served from now on."""
         changed, gone = graph.endpoints.since(self._endpoints)
         self._endpoints, self._origins = graph.endpoints, graph.regions
-        for owner in [each for each in self._watched if each[0] in changed | gone]:
-            self._owners = {name: each for name, each in self._owners.items() if each != owner}
-            del self._watched[owner]
+        stale = changed | gone
+        for owner in [each for each in self._watched if each[0] in stale]:
+            for name in self._watched.pop(owner).clusters:
+                del self._owners[name]
         for path in changed:
             for each in _find(graph.endpoints[path]):
                 owner = (path, each.deployment.environment)

@@ -77,8 +77,8 @@ class Registrations:
         """Take note of the graph that policies make. What is registered for a revision that is gone is forgotten."""
         changed, gone = graph.endpoints.since(self._endpoints)
         self._graph, self._endpoints = graph, graph.endpoints
-        slots = frozenset(slot for slot in self._registry.list() if self._find(slot) is not None)
         if changed or gone:
+            slots = frozenset(slot for slot in self._registry.list() if self._find(slot) is not None)
             for slot in self._registry.keep(slots):
                 log.info("nothing can register for it any more", revision=str(slot))
             self._publish()

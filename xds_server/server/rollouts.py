@@ -104,9 +104,9 @@ class Rollouts:
         """Take note of the graph that is served from now on."""
         changed, gone = graph.endpoints.since(self._endpoints)
         self._endpoints = graph.endpoints
-        for path in changed | gone:
-            for key in [key for key in self._subjects if key[0] == path]:
-                del self._subjects[key]
+        stale = changed | gone
+        for key in [key for key in self._subjects if key[0] in stale]:
+            del self._subjects[key]
         for path in changed:
             self._subjects |= {(each.path, each.environment): each for each in _find(graph.endpoints[path])}
         for key in self._states.keys() - self._subjects.keys():
