@@ -106,6 +106,8 @@ class DeltaChannel(Channel):
         for name in removed:
             self.leaving.pop(name, None)
         self.asked -= sent.keys() | removed
+        if not self.asked:
+            self.asked = set()  # one that has held very many names is as slow to walk when it is empty
         changed = frozenset(sent.keys() - again)
         return Flight(nonce, str(view.generation), sent, tuple(sorted(removed)), changed, now)
 
@@ -167,6 +169,7 @@ class DeltaChannel(Channel):
         self._owed.difference_update(flight.sent, flight.removed)
         for name in flight.removed:
             self.held.pop(name, None)
+            self.receipts.pop(name, None)
             self.refusals.pop(name, None)
             self.doubted.pop(name, None)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import inf
+from math import ceil, inf
 from typing import Final
 
 from xds_server.protocol.channel import Channel
@@ -135,9 +135,13 @@ class Ordering:
                 continue
             since = now if free_since is None else free_since
             channel.leaving[name] = since
-            if now >= since + self._grace(name):
+            if now >= self._leaves_at(name, since):
                 released.add(name)
         return frozenset(released)
+
+    def _leaves_at(self, cluster: str, since: float) -> float:
+        over, tick = since + self._grace(cluster), self._timing.cluster_tick
+        return ceil(over / tick) * tick if tick else over
 
     def _grace(self, cluster: str) -> float:
         """Return how long a cluster stays that nothing refers to.
@@ -191,7 +195,7 @@ class Ordering:
         clusters = self._own.get(CLUSTER)
         if clusters is not None and clusters.leaving and clusters.flight is None:
             free = [(name, since) for name, since in clusters.leaving.items() if since is not None]
-            deadlines += [since + self._grace(name) for name, since in free]
+            deadlines += [self._leaves_at(name, since) for name, since in free]
         return min((each for each in deadlines if now < each < inf), default=None)
 
 

@@ -17,3 +17,6 @@ class Timing:
     streams. Less than what Envoy waits for a first answer, 15 s."""
     cluster_grace: float = 5.0
     """How long a cluster stays after the last acknowledged reference to it went."""
+    cluster_tick: float = 1.0
+    """Clusters whose grace is over leave together, when the clock comes to the next multiple of this: under many
+    changes a second, one response tells of all that leave, and the next new cluster seldom waits for its answer."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 from collections.abc import AsyncIterator, Mapping
 from errno import ENOENT
 from pathlib import Path
@@ -18,6 +19,15 @@ from xds_server.sources.watch import Watches
 
 SWEEP = 10.0
 """Seconds between two looks at every file, for what no kernel tells: network file systems, lost events."""
+
+REST = 100
+"""How many times as long as such a look took the processor the next one waits: of very many files it takes a while."""
+
+READ_BY_THEN = 0.5
+"""Seconds in which a change that the kernel tells of has been read."""
+
+BREATH = 0.001
+"""Seconds of rest every few files: a change that comes meanwhile must find a processor."""
 
 _READS_UNTIL_STILL = 5
 
@@ -135,9 +145,11 @@ class FolderSource:
         return _ANYTHING if "." not in name or os.path.isdir(self._named(path)) else _NOTHING
 
     async def _sweep(self, burst: Burst, watches: Watches) -> None:
+        took = 0.0
         while True:
-            await asyncio.sleep(SWEEP)
-            if not await asyncio.to_thread(self._is_current):
+            await asyncio.sleep(max(SWEEP, REST * took))
+            current, took = await asyncio.to_thread(self._is_current)
+            if not current:
                 self._stale = None
                 burst.signal()
                 watches.doubt()
@@ -152,12 +164,17 @@ class FolderSource:
                 self._stale = None
                 return True
 
-    def _is_current(self) -> bool:
-        """A look at every file, without the lock, so that it makes no `read` wait."""
+    def _is_current(self) -> tuple[bool, float]:
+        """Look at every file, without the lock, so that it makes no `read` wait; returns also the seconds of CPU."""
+        began = time.thread_time()
         try:
-            return self._shelf.is_current()
+            changed = self._shelf.find_changed(lambda: time.sleep(BREATH))
         except OSError:
-            return False
+            return False, time.thread_time() - began
+        if changed:
+            time.sleep(READ_BY_THEN)  # what the kernel did tell of is not doubted
+        current = not any(map(self._shelf.is_changed, changed))
+        return current, time.thread_time() - began
 
     def _read_all(self) -> bool:
         """Read everything, again while a Kubernetes volume or a linked root is swapped meanwhile."""

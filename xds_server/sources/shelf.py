@@ -6,7 +6,7 @@ import os
 import stat
 import struct
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,9 @@ LARGEST_ATTACHMENT = 2**20
 
 _SETTLED_NS = 2_000_000_000
 """A file changed twice within a tick of the file system's clock (2 s on the coarsest) looks the same twice."""
+
+_BETWEEN_RESTS = 16
+"""Files looked at one after the other, where there is no hurry."""
 
 _SIGNATURE = struct.Struct("=QQqq")
 
@@ -121,14 +124,28 @@ class Shelf:
             last.problems if self._problems == last.problems else dict(self._problems),
         )
 
-    def is_current(self) -> bool:
-        """Whether every file looks as it did when it was read; changes nothing. Raises OSError as `refresh_all`."""
+    def find_changed(self, rest: Callable[[], None] = lambda: None) -> list[str]:
+        """Find the files that look otherwise than when they were read, that are new or gone; changes nothing.
+
+        `rest` is called every few files. Raises OSError as `refresh_all`.
+        """
         other = Shelf(self._root)
         single = not stat.S_ISDIR(os.stat(self._root).st_mode)
-        paths = list(_beside(self._root) if single else other._below(str(self._root)))
-        if len(paths) != len(self._items):
-            return False
-        return all(_looks_like(path, self._items.get(path)) for path in paths)
+        found, changed = 0, []
+        for found, path in enumerate(_beside(self._root) if single else other._below(str(self._root)), 1):
+            if not _looks_like(path, self._items.get(path)):
+                changed.append(path)
+            if found % _BETWEEN_RESTS == 0:
+                rest()
+        if found != len(self._items):
+            changed += [path for path in tuple(self._items) if not os.path.lexists(path)]
+        return changed
+
+    def is_changed(self, path: str) -> bool:
+        """Whether a file looks otherwise than when it was read, is new or gone."""
+        if os.path.lexists(path):
+            return not _looks_like(path, self._items.get(path))
+        return path in self._items
 
     def _below(self, folder: str) -> Iterator[str]:
         try:
