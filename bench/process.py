@@ -16,6 +16,8 @@ from typing import Self, TypeVar
 
 GRACE = 10.0
 """Seconds that a process has to end after SIGTERM, before it is killed."""
+QUIET = 0.05
+"""Seconds of CPU in two seconds that count as rest."""
 PATIENCE = 300.0
 """Seconds until something that does not happen is an error."""
 
@@ -96,6 +98,15 @@ class Process:
     def resident(self) -> int:
         """Memory that it occupies, in bytes."""
         return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * _PAGE
+
+    def rest(self) -> None:
+        """Wait until it has come to rest, a minute at most: what it does in the background is done."""
+        limit = time.monotonic() + 60
+        while time.monotonic() < limit:
+            before = self.worked()
+            time.sleep(2)
+            if self.worked() - before < QUIET:
+                return
 
     def worked(self) -> float:
         """Seconds of CPU that it used, all threads that still live, to the nanosecond."""

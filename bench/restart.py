@@ -28,9 +28,6 @@ TITLE = "Start and restart"
 LIMITS = """Envoys keep serving while their control plane is away, so none of this is an outage; it is how long changes
 wait. All models are of one shape, so what they have in common is found again and again."""
 
-QUIET = 0.05
-"""Seconds of CPU in two seconds that count as rest."""
-
 
 def measure(setting: Setting) -> list[Row]:
     """Seconds of starts, and MB of the control plane."""
@@ -109,11 +106,13 @@ def _run(setting: Setting, models: int, restarts: int = 3) -> _Found:
             stack.processes.wait(
                 lambda: any((work / "state").rglob("image")), "the state was on disk", every=0.5
             )
-            found.memory_cold = _settle(stack.plane)
+            stack.plane.rest()
+            found.memory_cold = stack.plane.resident()
             for _ in range(restarts):
                 stack.processes.forget(stack.plane)
                 found.restarts.append(_start(stack, clients, name))
-                found.memory = _settle(stack.plane)
+                stack.plane.rest()
+                found.memory = stack.plane.resident()
         shutil.rmtree(policies)
     return found
 
@@ -125,17 +124,6 @@ def _start(stack: Stack, clients: Process, name: str) -> float:
     started = time.monotonic()
     stack.start_plane()
     return float(json.loads(clients.hear())["at"] - started)
-
-
-def _settle(process: Process) -> int:
-    """Bytes of a process that has come to rest: what it does in the background is done."""
-    limit = time.monotonic() + 60
-    while time.monotonic() < limit:
-        before = process.worked()
-        time.sleep(2)
-        if process.worked() - before < QUIET:
-            break
-    return process.resident()
 
 
 def _parse(text: str) -> list[object]:

@@ -63,7 +63,8 @@ def compile_bootstrap(
         },
         # A cluster's traffic statistics are made when it first has traffic.
         "deferred_stat_options": {"enable_deferred_creation_stats": True},
-        # Nobody is sent statistics; merging them every five seconds would hold up the main thread, and with it each change.
+        # Nobody is sent statistics, they are asked for. Merging those of 10,000 clusters every five seconds holds up
+        # the main thread for 40 ms, and with it what comes from the control plane.
         "stats_flush_on_admin": True,
         "stats_config": {"stats_matcher": {"inclusion_list": {"patterns": [*_STATS, *_CLUSTER_STATS]}}},
         "overload_manager": {

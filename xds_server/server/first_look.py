@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
+from xds_server.collection import uncollected
 from xds_server.protocol import Stream
 
 MANY: Final = 1000
@@ -20,4 +21,5 @@ async def encode(stream: Stream[Any]) -> None:
     for type_url, names in list(stream.first_looks()) if view is not None else ():
         if view is None or type_url in view.encoded or (names is not None and len(names) < MANY):
             continue
-        await asyncio.to_thread(view.encode, type_url, None if names is None else tuple(names))
+        with uncollected():
+            await asyncio.to_thread(view.encode, type_url, None if names is None else tuple(names))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, ValuesView
 from threading import Lock
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import structlog
 
@@ -129,6 +129,16 @@ class Deferred(Mapping[str, Resource], Generic[Subject]):
         """All that can be made."""
         return _Values(self)
 
+    def make_all(self) -> Iterator[Resource]:
+        """Iterate over all that can be made, subject by subject: no name is looked up."""
+        yield from self._others.values()
+        for key, subject in self._subjects.items():
+            made = self._workshop.made(key, subject, self._recipe)
+            for name in self._recipe.names(subject):
+                found = made.get(name)
+                if found is not None:
+                    yield found
+
     def __contains__(self, name: object) -> bool:
         if not isinstance(name, str):
             return False
@@ -174,12 +184,12 @@ class Deferred(Mapping[str, Resource], Generic[Subject]):
 class _Values(ValuesView[Resource]):
     """Without those that cannot be made."""
 
-    def __init__(self, mapping: Mapping[str, Resource]) -> None:
+    def __init__(self, mapping: Deferred[Any]) -> None:
         super().__init__(mapping)
         self._of = mapping
 
     def __iter__(self) -> Iterator[Resource]:
-        return (found for name in self._of if (found := self._of.get(name)) is not None)
+        return self._of.make_all()
 
 
 def _is_other(last: Resource | None, now: Resource | None) -> bool:
