@@ -142,3 +142,11 @@ def test_following_says_what_a_look_at_everything_says(seed: int) -> None:
         gone = frozenset(was.keys() - new.keys())
         assert diff(before, views[-1]) == Diff({C: changed} if changed else {}, {C: gone} if gone else {})
         assert len(views[-1].layers[0][C]) == len(new)
+
+
+def test_all_values_are_those_of_the_names_and_of_the_others() -> None:
+    kitchen = Kitchen()
+    other = Resource.of(C, "other", b"")
+    found = kitchen.follow(subjects(("a", 2, 1), ("b", 1, 1), ("none", 0, 1))).beside({"other": other})
+    assert {each.name: each for each in found.values()} == {name: found[name] for name in found}
+    assert len(kitchen.made) == 3

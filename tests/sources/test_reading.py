@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from xds_server.sources import FolderSource
-from xds_server.sources.shelf import LARGEST_ATTACHMENT, LARGEST_POLICY
+from xds_server.sources.shelf import LARGEST_ATTACHMENT, LARGEST_POLICY, Shelf
 
 _NOBODY = 65534
 
@@ -253,3 +253,22 @@ def test_a_file_that_grows_while_it_is_read_is_read_to_its_end(
 
     monkeypatch.setattr(os, "open", grow)
     assert FolderSource(tmp_path).read().files == {str(path): grown}
+
+
+def test_a_look_at_every_file_finds_what_differs_and_rests_meanwhile(tmp_path: Path) -> None:
+    for number in range(40):
+        _write(tmp_path, f"{number}.yaml")
+    shelf, rests = Shelf(tmp_path), []
+    shelf.refresh_all()
+    assert shelf.find_changed(lambda: rests.append(1)) == []
+    assert rests == [1, 1]
+    new, other, gone = (str(tmp_path / name) for name in ("new.yaml", "1.yaml", "2.yaml"))
+    _write(tmp_path, "new.yaml")
+    _write(tmp_path, "1.yaml", "a: 22\n")
+    (tmp_path / "2.yaml").unlink()
+    (tmp_path / "3.yaml").unlink()
+    found = shelf.find_changed()
+    assert {*found} == {new, other, gone, str(tmp_path / "3.yaml")}
+    assert all(map(shelf.is_changed, found))
+    shelf.refresh([new, gone])
+    assert [shelf.is_changed(each) for each in (new, other, gone)] == [False, True, False]

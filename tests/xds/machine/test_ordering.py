@@ -110,6 +110,25 @@ def test_I4_a_cluster_goes_after_the_route_that_used_it_was_replaced_and_acknowl
 
 
 @VARIANTS
+def test_I4_clusters_that_go_within_a_second_leave_together(make: type[Client]) -> None:
+    """Not before their grace is over, and at the next full second: one response, however many changes."""
+    client = served(make, *(res(C, f"c{at}") for at in range(4)), cluster_grace=5.0, cluster_tick=1.0)
+    gone = [res(C, f"c{at}") for at in range(4)]
+    assert client.poll(after=0.1) == []
+    for _ in range(3):
+        gone.pop()
+        assert client.see(*gone) == []
+        assert client.poll(after=0.3) == []
+    assert client.poll(after=4.2) == []  # the first is due, and the last is not yet
+    assert client.stream.deadline == 106.0
+    [response] = client.poll(after=0.9)
+    assert response.type_url == C
+    ack(client, C)
+    assert sorted(client.stream.channels[C].held) == ["c0"]
+    assert client.stream.deadline is None
+
+
+@VARIANTS
 def test_I4_a_refused_route_keeps_the_cluster_it_still_uses(make: type[Client]) -> None:
     client = served(make, res(C, "c1"), res(C, "c2"), route("c1"), cluster_grace=5.0)
     client.see(res(C, "c2"), route("c2"))
