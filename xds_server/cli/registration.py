@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from xds_server.cli import state
 from xds_server.cli.outcome import CommandError
@@ -13,6 +13,10 @@ from xds_server.cli.terms import Terms
 
 if TYPE_CHECKING:
     from xds_server.server.registrations import Registrations
+
+
+CONNECTIONS: Final = 256
+"""At once: a heartbeat takes a few milliseconds, so that is many more backends."""
 
 
 @asynccontextmanager
@@ -36,7 +40,8 @@ async def taking_registrations(registrations: Registrations, terms: Terms) -> As
     except OSError as error:
         raise CommandError(f"registrations cannot be taken: {error.strerror or error}") from error
     pair = None if terms.certificate is None or terms.key is None else (terms.certificate, terms.key)
-    server = AdminServer(registration_application(registrations, lambda: _reread(file)), listening, pair)
+    application = registration_application(registrations, lambda: _reread(file))
+    server = AdminServer(application, listening, pair, CONNECTIONS)
     server.start()
     try:
         yield

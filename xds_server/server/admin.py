@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from xds_server.server.door import Connection, Door
 from xds_server.server.load_reports import LoadReports
 from xds_server.server.metrics import CONTENT_TYPE, Metrics
 from xds_server.server.nodes import NodeStatus
@@ -22,6 +23,12 @@ from xds_server.server.readiness import Readiness
 
 GRACE: Final = 1
 """Seconds that requests being answered are given at the end."""
+
+CONNECTIONS: Final = 64
+"""At once. Whoever scrapes and probes has a handful, and what they hold open the process lacks elsewhere."""
+
+_IDLE: Final = 10
+"""Seconds that a connection may be without a request: longer than clients keep one that they mean to use again."""
 
 
 def application(
@@ -70,6 +77,32 @@ def application(
 
 
 class _Server(uvicorn.Server):
+    """uvicorn's own, behind a `Door`, which accepts in its place."""
+
+    def __init__(self, config: uvicorn.Config, most: int) -> None:
+        super().__init__(config)
+        self._most = most
+        self._doors: list[asyncio.Task[None]] = []
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to accept."""
+        await self.lifespan.startup()
+        self.servers = []
+        for each in sockets or []:
+            door = Door(each, self._welcome, self._most, self.config.ssl)
+            self._doors.append(asyncio.create_task(door.run(), name="door"))
+        self.started = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept no more, and end what is there as uvicorn does."""
+        for each in self._doors:
+            each.cancel()
+        await asyncio.gather(*self._doors, return_exceptions=True)
+        await super().shutdown(sockets)
+
+    def _welcome(self) -> Connection:
+        return Connection(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave signals to the command, which stops everything in order."""
@@ -77,23 +110,34 @@ class _Server(uvicorn.Server):
 
 
 class AdminServer:
-    """Serves an application on a socket, in the running event loop; over TLS with a certificate and its key."""
+    """Serves an application on a socket, in the running event loop; over TLS with a certificate and its key.
+
+    ``most`` connections at once, and each for a bounded time (`Door`).
+    """
 
     def __init__(
-        self, app: Starlette, listening: socket.socket, pair: tuple[Path, Path] | None = None
+        self,
+        app: Starlette,
+        listening: socket.socket,
+        pair: tuple[Path, Path] | None = None,
+        most: int = CONNECTIONS,
     ) -> None:
         self._socket = listening
         certificate, key = pair or (None, None)
         self._server = _Server(
             uvicorn.Config(
                 app,
+                http=Connection,
+                ws="none",
+                timeout_keep_alive=_IDLE,
                 log_config=None,
                 access_log=False,
                 lifespan="off",
                 timeout_graceful_shutdown=GRACE,
                 ssl_certfile=certificate,
                 ssl_keyfile=key,
-            )
+            ),
+            most,
         )
         self._task: asyncio.Task[None] | None = None
 
