@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -49,6 +53,84 @@ async def test_links_are_seen_when_they_are_made(tmp_path: Path) -> None:
         await follower.sees(a="a", b="a")
         (tmp_path / "c.yaml").symlink_to("a.yaml")
         await follower.sees(a="a", b="a", c="a")
+
+
+def link_and_unlink(path: Path, content: str) -> None:
+    """As `maildir` does, and who must not replace what is there."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(content)
+    os.link(temporary, path)
+    temporary.unlink()
+
+
+def link_unnamed(path: Path, content: str) -> None:
+    """As `open(2)` recommends for a file that is there as a whole or not at all."""
+    try:
+        descriptor = os.open(path.parent, os.O_TMPFILE | os.O_WRONLY, 0o600)
+    except OSError as error:
+        pytest.skip(f"the file system has no files without a name: {error}")
+    folder = os.open(path.parent, os.O_DIRECTORY)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(content)
+        file.flush()
+        # With a folder it is `linkat`, which follows the link that stands for what is open.
+        os.link(f"/proc/self/fd/{descriptor}", path, src_dir_fd=folder)
+    os.close(folder)
+
+
+@pytest.mark.parametrize("link", [link_and_unlink, link_unnamed])
+async def test_a_file_that_was_written_elsewhere_is_seen_when_it_is_linked(
+    tmp_path: Path, link: Callable[[Path, str], None]
+) -> None:
+    (tmp_path / "a.yaml").write_text("a")
+    async with following(tmp_path) as follower:
+        await follower.sees(a="a")
+        link(tmp_path / "b.yaml", "b")
+        await follower.sees(a="a", b="b")
+        for number in range(20):
+            link(tmp_path / f"c{number}.yaml", "c")
+        await follower.sees(a="a", b="b", **{f"c{number}": "c" for number in range(20)})
+
+
+async def test_new_files_with_something_in_them_are_not_read_before_their_writer_closes_them(
+    tmp_path: Path,
+) -> None:
+    async with following(tmp_path) as follower:
+        replace(tmp_path / "b.yaml", "b")
+        await follower.sees(b="b")
+        with ExitStack() as stack:
+            # Of most of so many, something is in the file before anybody can look.
+            files = [stack.enter_context((tmp_path / f"a{at}.yaml").open("w")) for at in range(100)]
+            for file in files:
+                file.write("hal")
+                file.flush()
+            await asyncio.sleep(0.3)
+            replace(tmp_path / "c.yaml", "c")
+            await follower.waits(lambda: "c.yaml" in follower.files)
+            assert follower.files == {"b.yaml": "b", "c.yaml": "c"}
+            for file in files:
+                file.write("f")
+        await follower.sees(b="b", c="c", **{f"a{at}": "half" for at in range(100)})
+
+
+async def test_who_never_stops_writing_holds_nobody_up(tmp_path: Path) -> None:
+    async with following(tmp_path) as follower:
+        stop = threading.Event()
+
+        def write() -> None:
+            with (tmp_path / "a.log").open("w") as file:
+                while not stop.is_set():
+                    file.write("x")
+                    file.flush()
+
+        writing = asyncio.create_task(asyncio.to_thread(write))
+        try:
+            await asyncio.sleep(0.1)
+            replace(tmp_path / "b.yaml", "b")
+            await follower.sees(b="b")
+        finally:
+            stop.set()
+            await writing
 
 
 async def test_a_folder_that_moves_is_watched_where_it_is(tmp_path: Path) -> None:

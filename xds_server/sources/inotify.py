@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 import stat
 from errno import EACCES, EINVAL, ENOENT, ENOTDIR
+from math import inf
 from pathlib import Path
+from time import monotonic
 from typing import Final
 
 from asyncinotify import Event, Inotify, Mask, Watch
@@ -16,9 +18,11 @@ from asyncinotify import Event, Inotify, Mask, Watch
 from xds_server.sources.naming import is_hidden
 
 _FOLDER: Final = Mask.DELETE_SELF | Mask.MOVE_SELF
-# Not MODIFY: a file is read when its writer has closed it, and not half-written. One that stays open is for the sweep.
+# MODIFY is no reason to read: a file is read when its writer has closed it, and not half-written, and one that stays
+# open is for the sweep. It tells who writes a new file from who made it elsewhere and linked it.
 _INSIDE: Final = (
     Mask.CREATE
+    | Mask.MODIFY
     | Mask.CLOSE_WRITE
     | Mask.MOVED_FROM
     | Mask.MOVED_TO
@@ -33,6 +37,12 @@ _NOT_OURS: Final = frozenset({ENOENT, ENOTDIR, EACCES})
 _WAIT: Final = 0.5
 """Seconds after which `next` returns even if nothing has happened."""
 
+_PROBATION: Final = 0.05
+"""Seconds in which a writer is known as one: the kernel tells of what is written right after it is there."""
+
+_MOST: Final = 1000
+"""Events taken at once, so that nobody who never stops writing holds up what else has happened."""
+
 
 class InotifyNotices:
     """Notices of changes in a folder, and with `recursive` in those inside it that are not hidden.
@@ -45,6 +55,8 @@ class InotifyNotices:
         self._root = str(folder)
         self._recursive = recursive
         self._paths: dict[int, str] = {}
+        self._linked: dict[str, float] = {}
+        """New files that were there as a whole, and when that is sure."""
         self._inotify = Inotify(sync_timeout=_WAIT)
         try:
             self._root_watch = self._inotify.add_watch(folder, _FOLDER | _INSIDE)
@@ -69,16 +81,24 @@ class InotifyNotices:
         Empty when nothing has happened. The empty path is the folder itself: gone, replaced, or so much has happened
         that the kernel lost count.
         """
+        ends = min(self._linked.values(), default=inf)
+        self._inotify.sync_timeout = max(0.0, min(_WAIT, ends - monotonic()))
         paths: set[str] = set()
-        event = self._inotify.sync_get()
-        self._inotify.sync_timeout = 0  # what else is there already, belongs to it
-        try:
-            while event is not None:
-                paths |= self._take(event)
-                event = self._inotify.sync_get()
-        finally:
-            self._inotify.sync_timeout = _WAIT
+        for _ in range(_MOST):
+            event = self._inotify.sync_get()
+            if event is None:  # only then it is known who has written
+                return paths | self._find_linked()
+            self._inotify.sync_timeout = 0  # what else is there already, belongs to it
+            paths |= self._take(event)
         return paths
+
+    def _find_linked(self) -> set[str]:
+        """Those whose time is over without a word of a writer."""
+        now = monotonic()
+        over = {path for path, ends in self._linked.items() if ends <= now}
+        for path in over:
+            del self._linked[path]
+        return over
 
     def _take(self, event: Event) -> set[str]:
         if Mask.Q_OVERFLOW in event.mask:
@@ -90,6 +110,9 @@ class InotifyNotices:
         if event.name is None:
             return self._take_of_folder(event, watch.wd, folder)
         path = os.path.join(folder, str(event.name))
+        self._linked.pop(path, None)
+        if Mask.MODIFY in event.mask:
+            return set()
         if Mask.ISDIR in event.mask:
             self._follow(event.mask, path)
         elif Mask.CREATE in event.mask and not self._is_complete(path):
@@ -103,12 +126,20 @@ class InotifyNotices:
         return {folder} if folder == "" and event.mask & _GONE else set()
 
     def _is_complete(self, path: str) -> bool:
-        """Whether a new file is there as a whole: a link. Others are told of when their writer closes them."""
+        """Whether a new file is there as a whole, a link. Others are told of when their writer closes them.
+
+        One with a single name and something in it may be either: written elsewhere and linked (`link` and `unlink`,
+        `O_TMPFILE` and `linkat`), or just made by a writer, who is heard of presently.
+        """
         try:
             found = os.lstat(os.path.join(self._root, path))
         except OSError:
             return True
-        return not stat.S_ISREG(found.st_mode) or found.st_nlink > 1
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+            return True
+        if found.st_size > 0:
+            self._linked[path] = monotonic() + _PROBATION
+        return False
 
     def _follow(self, mask: Mask, path: str) -> None:
         if not self._recursive or is_hidden(os.path.basename(path)):
