@@ -119,8 +119,9 @@ async def test_B7_a_node_whose_gateway_is_gone_stays_with_it_though_its_cluster_
     assert (reader.seen[-1][0].generation, listeners(reader)) == (2, ["inner"])
 
 
-def named(generation: int, name: str) -> Catalogue:
-    return Catalogue(generation, shared=layer([Resource.of(CLUSTER, name, b"body")]), gateways={"edge": {}})
+def named(generation: int, name: str, body: str = "body", intact_since: int | None = None) -> Catalogue:
+    shared = layer([Resource.of(CLUSTER, name, body.encode())])
+    return Catalogue(generation, shared=shared, gateways={"edge": {}}, intact_since=intact_since)
 
 
 async def test_I4_a_view_knows_what_went_a_few_catalogues_ago() -> None:
@@ -145,3 +146,26 @@ async def test_N9_what_is_remembered_of_the_past_is_bounded() -> None:
     for generation in range(1, 100):
         await publisher.publish(named(generation, f"c{generation}"))
     assert reader.seen[-1][0].gone(CLUSTER).keys() == {f"c{each}" for each in range(91, 99)}
+
+
+async def test_what_went_is_not_forgotten_over_catalogues_in_which_nothing_goes() -> None:
+    publisher, reader = Publisher(Metrics()), Reader()
+    await publisher.publish(named(1, "old", intact_since=1))
+    assert await publisher.attach(reader, EDGE)
+    for generation in range(2, 100):
+        await publisher.publish(named(generation, "new", str(generation), intact_since=2))
+    last = reader.seen[-1][0]
+    assert last.gone(CLUSTER).keys() == {"old"}
+    assert len(last.past) <= 2  # and there is no more to look through
+
+
+async def test_of_what_went_its_last_state_is_known() -> None:
+    publisher, reader = Publisher(Metrics()), Reader()
+    assert not await publisher.attach(reader, EDGE)
+    for generation in range(1, 20):
+        await publisher.publish(named(generation, "old", str(generation), intact_since=1))
+    for generation in range(20, 40):
+        await publisher.publish(named(generation, "new", intact_since=20))
+    found = reader.seen[-1][0].recall(CLUSTER, "old")
+    assert found is not None
+    assert found.body == b"19"

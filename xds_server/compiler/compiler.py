@@ -7,6 +7,7 @@ from threading import Lock
 from xds_server.graph import Graph, find_delivery
 from xds_server.snapshot import Catalogue, Dialect, Layers
 
+from .continuity import Continuity
 from .nodes import compile_identities, compile_nodes
 from .rendition import Rendition
 from .secret import compile_system_roots
@@ -23,6 +24,7 @@ class Compiler:
     def __init__(self, system_roots: str) -> None:
         self._generation = 0
         self._plain = Rendition(compile_system_roots(system_roots))
+        self._continuity = Continuity()
         self._variations: dict[Target, Variation] = {}
         self._fetching: dict[str, Fetching] = {}
         self._lock = Lock()
@@ -56,6 +58,7 @@ class Compiler:
             speak=speak,
             nodes=compile_nodes(graph.edges.values()),
             identities=compile_identities(graph.edges.values()),
+            intact_since=self._continuity.follow(self._generation, graph, plain.gateways),
         )
 
     def _vary(self, target: Target) -> Variation:

@@ -16,7 +16,8 @@ log = structlog.get_logger("fairlead.publisher")
 
 _REMEMBERED: Final = 8
 _MEMORY_SECONDS: Final = 600.0
-"""How many earlier catalogues are remembered, and for how long: a client that comes back may hold what they had."""
+"""How many catalogues are remembered of which something has gone since, and for how long: a client that comes back may
+hold what they had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,14 @@ class Outlook:
         self._past: tuple[tuple[float, Catalogue], ...] = ()
         """Earlier catalogues and when they were followed by another, the newest first."""
 
-    def remember(self, catalogue: Catalogue) -> None:
-        """Take note of what clients may still hold: a catalogue that is not served, or no longer."""
+    def remember(self, catalogue: Catalogue, successor: Catalogue | None = None) -> None:
+        """Take note of what clients may still hold: a catalogue that is not served, or no longer.
+
+        Not of one whose clusters its `successor` all has: there is nothing to remember, and so many of them, made a
+        second apart by traffic that moves, would have those before forgotten.
+        """
+        if successor is not None and catalogue.generation >= successor.intact_since:
+            return
         self._past = ((monotonic(), catalogue), *self._past)[:_REMEMBERED]
 
     def look_all(

@@ -98,7 +98,7 @@ class Publisher:
                 if sight.view is not None
             }
             if self.catalogue is not None:
-                self.remember(self.catalogue)
+                self._outlook.remember(self.catalogue, catalogue)
             self.catalogue = catalogue
             self._identities |= {
                 name: catalogue.identities.get(name, frozenset()) for name in catalogue.gateways

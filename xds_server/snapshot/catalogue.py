@@ -40,6 +40,7 @@ class Catalogue:
         speak: Speak = _plainly,
         nodes: Iterable[NodeRule] = (),
         identities: Mapping[str, frozenset[str]] | None = None,
+        intact_since: int | None = None,
     ) -> None:
         self.generation = generation
         self.shared = shared
@@ -47,6 +48,8 @@ class Catalogue:
         self.identities = identities or {}
         """By gateway, the certificate names (SANs) of which a client must have one to be its node, where clients
         are asked for certificates; a gateway that is not there goes by its name."""
+        self.intact_since = generation if intact_since is None else intact_since
+        """The first generation since which no cluster has gone: all that were there are in this catalogue."""
         self._nodes = tuple(nodes)
         self._plain = Layers(shared, gateways, regional, private)
         self._speak = speak
