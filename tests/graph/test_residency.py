@@ -165,3 +165,27 @@ def test_who_stays_as_it_was_does_not_trust_tokens_that_say_no_residency_any_mor
     assert w.endpoint(build(residencyClaim="residency")).trusts
     assert w.endpoint(build()).trusts == ()
     assert w.endpoint(build(residencyClaim="residency")).trusts
+
+
+NARROWED = "only revisions of weight 0 are in `country:us`, `location:us-east-1`, `na`: no request can be bound to it"
+
+
+@pytest.mark.parametrize("asked", [wish(), wish("na")])
+def test_a_weight_of_0_that_takes_a_residency_away_is_told_of(asked: Wish) -> None:
+    narrowed = _graph(_at("v1", PARIS, weight=1), _at("v2", PARIS, VIRGINIA, weight=0))
+    told = explain(narrowed, LLAMA, region=PARIS, claims=CLAIMS, headers=asked)
+    assert (told.refusal is None) is (not asked)
+    assert NARROWED in told.notes
+
+
+@pytest.mark.parametrize(
+    "graph",
+    [
+        _graph(_at("v1", PARIS, VIRGINIA, weight=1), _at("v2", VIRGINIA, weight=0)),
+        _graph(_at("v1", PARIS, VIRGINIA, weight=1), _at("v2", PARIS, weight=1)),
+        _graph(_at("v1", PARIS, weight=1), _at("v2", VIRGINIA, weight=0), choice=False),
+    ],
+)
+def test_where_weights_take_nothing_away_nothing_is_told(graph: Graph) -> None:
+    told = explain(graph, LLAMA, region=PARIS, claims=CLAIMS)
+    assert not [each for each in told.notes if "weight 0" in each]

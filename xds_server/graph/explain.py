@@ -24,7 +24,7 @@ from .direct import HEADER, AmbiguousRevisionError, find_choice
 from .endpoint import Deployment, Endpoint, Revision
 from .graph import Graph
 from .handling import list_reasons
-from .note import note_delivery, note_region, note_registration, note_rollout
+from .note import note_delivery, note_region, note_registration, note_residency, note_rollout
 from .order import order_backends
 from .path import PathRefusedError, hides_dots, normalise_path, split_run_path
 from .place import Place, measure_distance
@@ -115,13 +115,15 @@ def _select(decision: Decision, graph: Graph, endpoint: Endpoint, query: str, ca
             return decision
     decision = replace(_tell(decision, deployment), served_by=deployment.traffic.served_by)
     refusal = _check_wish(deployment, caller.wish)
+    withheld = note_residency(deployment)
     if refusal is not None:
-        return replace(decision, refusal=refusal)
+        return replace(decision, refusal=refusal, notes=(*decision.notes, *withheld))
     if decision.revision is None:
         decision = replace(decision, shadow=_copy(deployment, place))
     shares = _share(deployment, place, decision.revision, caller.wish)
     registering = note_registration(deployment)
-    decision = replace(decision, notes=(*decision.notes, *note_rollout(deployment), *registering))
+    noted = (*note_rollout(deployment), *registering, *withheld)
+    decision = replace(decision, notes=(*decision.notes, *noted))
     if not registering and not any(share.hops for share in shares if share.percent > 0):
         refusal = Refusal(503, "UPSTREAM_UNAVAILABLE", "no backend stands in an allowed place")
         return replace(decision, shares=shares, refusal=refusal)

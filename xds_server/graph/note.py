@@ -5,6 +5,7 @@ from __future__ import annotations
 from .delivery import Delivery
 from .endpoint import Deployment, Endpoint
 from .graph import Graph
+from .residency import list_withheld
 
 
 def note_region(graph: Graph, region: str) -> tuple[str, ...]:
@@ -32,6 +33,15 @@ def note_registration(deployment: Deployment) -> tuple[str, ...]:
         for each in deployment.revisions
         if each.registration is not None
     )
+
+
+def note_residency(deployment: Deployment) -> tuple[str, ...]:
+    """Which residencies a weight of 0 takes from callers, who may choose among those of the split only."""
+    withheld = list_withheld(deployment)
+    if not withheld:
+        return ()
+    names = ", ".join(f"`{each}`" for each in withheld)
+    return (f"only revisions of weight 0 are in {names}: no request can be bound to it",)
 
 
 def note_delivery(endpoint: Endpoint, delivery: Delivery) -> tuple[str, ...]:

@@ -33,6 +33,19 @@ def list_residencies(deployment: Deployment) -> tuple[str, ...]:
     return tuple(sorted(frozenset.intersection(*offers))) if offers else ()
 
 
+def list_withheld(deployment: Deployment) -> tuple[str, ...]:
+    """The residencies that only revisions out of the split could keep within, sorted; none while a rollout moves it."""
+    if deployment.rollout is not None or not any(each.routing.caller_choice for each in deployment.revisions):
+        return ()
+    split, out = (
+        frozenset[str]().union(
+            *(_offer(each) for each in deployment.revisions if (each.weight > 0) is within)
+        )
+        for within in (True, False)
+    )
+    return tuple(sorted(out - split))
+
+
 def _offer(revision: Revision) -> frozenset[str]:
     used: Iterable[Backend] = (each for each in revision.backends if each.weight > 0)
     return frozenset(name for each in used for name in list_names(each.place))
