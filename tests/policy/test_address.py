@@ -24,6 +24,9 @@ from xds_server.policy.kinds.address import AddressError
         ),
         ("[::1]:80", Address("http", "::1", 80, True), "http://[::1]:80"),
         ("https://[2001:DB8::0:1]", Address("https", "2001:db8::1", 443, True), "https://[2001:db8::1]:443"),
+        ("127.0.0.1:80", Address("http", "127.0.0.1", 80, True), "http://127.0.0.1:80"),
+        ("[64:ff9b::10.0.0.1]:80", Address("http", "64:ff9b::a00:1", 80, True), "http://[64:ff9b::a00:1]:80"),
+        ("[fd00:ec3::254]:80", Address("http", "fd00:ec3::254", 80, True), "http://[fd00:ec3::254]:80"),
         ("localhost:1", Address("http", "localhost", 1, False), "http://localhost:1"),
         ("1.example:80", Address("http", "1.example", 80, False), "http://1.example:80"),
     ],
@@ -42,6 +45,10 @@ a..b:80 .a:80 -a:80 a-:80 a%41:80 ä:80 1.2.3:80 1.2.3.4.5:80 256.0.0.1:80 01.2.
 [fe80::1]:80 [::ffff:169.254.169.254]:80 [::1%lo]:80 [127.0.0.1]:80 ::1:80 [::1 [::1]
 http://a/b http://a?b http://a#b http://a// http://u:p@a u@a:80 ftp://a //a:80 http:a javascript:alert(1)
 unix:///tmp/x http://http://a
+[64:ff9b::169.254.169.254]:80 [64:ff9b:1::a9fe:a9fe]:80 [::169.254.169.254]:80 [2002:a9fe:a9fe::1]:80
+[2001:0:4136:e378:8000:63bf:5601:5601]:80 [64:ff9b::]:80 [64:ff9b::224.0.0.1]:80
+[fd00:ec2::254]:80 [fd00:ec2::23]:80 [fd20:ce::254]:80 168.63.129.16:80 100.100.100.200:80
+[::ffff:168.63.129.16]:80 [64:ff9b::100.100.100.200]:80
 """
 
 

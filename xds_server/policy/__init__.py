@@ -13,7 +13,7 @@ from xds_server.policy.credential import credential_text
 from xds_server.policy.diagnostic import EVERYTHING, Diagnostic, Position, Severity
 from xds_server.policy.draft import Draft
 from xds_server.policy.kinds import FLEET_KINDS, KINDS
-from xds_server.policy.kinds.address import Address, parse_address
+from xds_server.policy.kinds.address import Address, AddressError, parse_address
 from xds_server.policy.kinds.base import (
     API_VERSION,
     Manifest,
@@ -25,6 +25,7 @@ from xds_server.policy.kinds.base import (
 from xds_server.policy.kinds.claim import ClaimRule, Testers
 from xds_server.policy.kinds.credentials import UpstreamCredentials
 from xds_server.policy.kinds.duration import format_duration, parse_duration
+from xds_server.policy.kinds.embedded import is_tunnelled, list_reached
 from xds_server.policy.kinds.gateway import (
     Gateway,
     GatewaySpec,
@@ -91,6 +92,7 @@ __all__ = [
     "RESOURCE_TYPES",
     "Access",
     "Address",
+    "AddressError",
     "Agent",
     "AllowedFlavor",
     "AllowedPlace",
@@ -157,7 +159,9 @@ __all__ = [
     "credential_text",
     "did_you_mean",
     "format_duration",
+    "is_tunnelled",
     "list_plain",
+    "list_reached",
     "load",
     "ordered",
     "parse_address",

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from xds_server.policy.kinds.embedded import is_metadata, list_reached
+
 Scheme = Literal["http", "https"]
 
 _DEFAULT_PORTS: dict[Scheme, int] = {"http": 80, "https": 443}
@@ -134,13 +136,15 @@ def _host(text: str) -> tuple[str, bool]:
 
 def _usable(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     """Refuse what no backend can have; link-local is where clouds keep their instance credentials."""
-    plain = ip.ipv4_mapped if isinstance(ip, IPv6Address) and ip.ipv4_mapped else ip
-    if plain.is_unspecified:
-        raise AddressError(f"must be an address to connect to; `{ip}` is one to listen on")
-    if plain.is_multicast or plain == IPv4Address("255.255.255.255"):
-        raise AddressError(f"must be the address of one host; `{ip}` is a group of them")
-    if plain.is_link_local:
-        raise AddressError(f"must not be link-local; `{ip}` is never another machine's model")
+    for each in list_reached(ip):
+        if each.is_unspecified:
+            raise AddressError(f"must be an address to connect to; `{ip}` is one to listen on")
+        if each.is_multicast or each == IPv4Address("255.255.255.255"):
+            raise AddressError(f"must be the address of one host; `{ip}` is a group of them")
+        if each.is_link_local:
+            raise AddressError(f"must not be link-local; `{ip}` is never another machine's model")
+        if is_metadata(each):
+            raise AddressError(f"must not be a cloud's metadata service; `{ip}` is never a model")
     return ip
 
 
