@@ -60,6 +60,9 @@ def test_tls_to_the_control_plane_and_load_reports(inside: Run, tmp_path: Path) 
         ).stdout
     )
     assert told["cluster_manager"]["load_stats_config"]["api_type"] == "GRPC"
+    bottom = told["layered_runtime"]["layers"][0]  # what the gateway's own runtime says counts more
+    assert bottom["static_layer"] == {"envoy.reloadable_features.report_load_with_rq_issued": False}
+    assert [each["name"] for each in plain["layered_runtime"]["layers"]] == ["fairlead", "admin"]
     context = told["static_resources"]["clusters"][0]["transport_socket"]["typed_config"]
     common = context["common_tls_context"]
     assert (context["sni"], common["alpn_protocols"]) == ("xds.internal", ["h2"])

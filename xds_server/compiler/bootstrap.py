@@ -51,6 +51,7 @@ def compile_bootstrap(
         # What the gateway's `runtime` says, and above it what an operator sets by hand on the admin page.
         "layered_runtime": {
             "layers": [
+                *([{"name": "load_reports", "static_layer": _LOAD_REPORTS}] if load_reports else []),
                 {"name": RUNTIME_LAYER, "rtds_layer": {"name": RUNTIME_LAYER, "rtds_config": here}},
                 {"name": "admin", "admin_layer": {}},
             ]
@@ -87,6 +88,10 @@ def compile_bootstrap(
     )
     return plain
 
+
+# Envoy 1.36 is silent on requests in progress while there is no new one, unless told so; later releases do not know the
+# word: https://github.com/envoyproxy/envoy/blob/v1.36.4/source/common/upstream/load_stats_reporter.cc
+_LOAD_REPORTS = {"envoy.reloadable_features.report_load_with_rq_issued": False}
 
 # Statistics are most of what a cluster costs in Envoy's memory; these are what an operator needs.
 _STATS = tuple(
