@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.e2e.certificates import Certificates
 from tests.graph import world as w
 from xds_server.cli.outcome import CommandError
+from xds_server.cli.plane import running
+from xds_server.cli.policies import open_source
 from xds_server.cli.registration import taking_registrations
 from xds_server.cli.terms import Terms
 from xds_server.server.metrics import Metrics
@@ -101,3 +105,27 @@ def test_wrong_usage(inside: Run, tmp_path: Path) -> None:
     done = inside("serve", tmp_path, "--registration", "127.0.0.1:1")
     assert done.returncode == 64
     assert "belong together" in done.stderr
+
+
+@pytest.mark.parametrize(("host", "taken"), [("127.0.0.1", True), ("localhost", True), ("0.0.0.0", False)])
+async def test_loopback_can_be_registered_where_the_port_is_on_loopback(
+    host: str, taken: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "policies").mkdir()
+    manifests = (*w.FLEET, w.workspace(), w.model("llama", w.deployment({"name": "v1", "registration": {}})))
+    (tmp_path / "policies" / "all.yaml").write_text("\n---\n".join(json.dumps(each) for each in manifests))
+    xds, admin, port = free_port(), free_port(), free_port()
+    terms = Terms(registration=f"{host}:{port}", registration_token=put_token(tmp_path))
+    source = open_source(tmp_path / "policies")
+    async with (
+        running(source, ("127.0.0.1", xds), ("127.0.0.1", admin), 1.0, terms=terms),
+        httpx.AsyncClient(trust_env=False, headers={"authorization": "Bearer secret"}) as client,
+    ):
+        body = {"location": "eu-west-3", "address": "127.0.0.1:19000"}
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                answer = await client.put(f"http://127.0.0.1:{port}/v1/endpoints/{SLOT}", json=body)
+                if answer.status_code != 503:  # no policies are loaded yet
+                    break
+                await asyncio.sleep(0.05)
+    assert answer.status_code == (200 if taken else 400), answer.text

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 import pytest
 
-from xds_server.registration import FormError, FullError, Lease, Registry, Slot
+from xds_server.registration import MOST_WEIGHT, FullError, Lease, Registry, Slot
 from xds_server.registration.registry import MOST
 
 SLOT = Slot("acme/models/llama", "production", "v1")
@@ -70,18 +71,52 @@ def test_there_is_an_end_to_it() -> None:
 def test_what_is_taken_over_has_its_whole_time_again() -> None:
     registry, later = Registry(), Registry()
     registry.put(SLOT, lease(flavor="gpu"), 0.0)
-    later.read(json.loads(json.dumps(registry.write())), 5000.0)
+    assert later.read(json.loads(json.dumps(registry.write())), 5000.0, str) == []
     assert later.list() == registry.list()
     assert later.expire(5029.9) == []
     assert later.remaining(SLOT, lease(flavor="gpu"), 5000.0) == 30.0
 
 
-def test_what_cannot_be_read_takes_nothing_else_along() -> None:
-    registry, later = Registry(), Registry()
-    registry.put(SLOT, lease(), 0.0)
-    with pytest.raises(FormError, match="a/b/c/d/e: KeyError"):
-        later.read({"a/b/c/d/e": [{"location": "x"}], **registry.write()}, 0.0)
-    assert later.list() == registry.list()
+def refuse_seven(authority: str) -> str:
+    if "7" in authority:
+        raise ValueError("must not hold a 7")
+    return authority.lower()
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        ({"location": "x"}, "KeyError: 'authority'"),
+        ({"authority": "10.0.0.7:80"}, "ValueError: must not hold a 7"),
+        ({"authority": 8}, "TypeError: location, authority and flavor are text"),
+        ({"location": None}, "TypeError: location, authority and flavor are text"),
+        ({"flavor": 8}, "TypeError: location, authority and flavor are text"),
+        ({"weight": -1}, "ValueError: a weight of -1"),
+        ({"weight": MOST_WEIGHT + 1}, "ValueError: a weight of 1000001"),
+        ({"weight": "many"}, "ValueError: invalid literal"),
+        ({"ttl": 0}, "ValueError: a weight of 1 for 0.0 s"),
+        ({"ttl": float("inf")}, "ValueError: a weight of 1 for inf s"),
+        ({"weight": float("inf")}, "OverflowError"),
+        ("text", "TypeError"),
+        (None, "TypeError"),
+    ],
+)
+def test_what_is_no_lease_takes_nothing_else_along(bad: Any, words: str) -> None:
+    whole, later = asdict(lease()), Registry()
+    if isinstance(bad, dict) and len(bad) == 1 and words != "KeyError: 'authority'":
+        bad = {**whole, **bad}
+    data = {"broken": 8, str(SLOT): [bad, whole, {**whole, "authority": "B:80"}]}
+    faults = later.read(data, 0.0, refuse_seven)
+    assert [name for name, _ in faults] == ["broken", str(SLOT)]
+    assert words in faults[1][1]
+    assert later.list() == {SLOT: (lease(), lease(authority="b:80"))}
+
+
+def test_more_than_there_may_be_are_left_out() -> None:
+    registry, whole = Registry(), asdict(lease())
+    many = [{**whole, "authority": f"10.0.0.1:{number + 1}"} for number in range(MOST + 2)]
+    assert len(registry.read({str(SLOT): many}, 0.0, str)) == 2
+    assert len(registry.list()[SLOT]) == MOST
 
 
 def test_what_nobody_declares_is_forgotten() -> None:

@@ -38,3 +38,9 @@ def test_a_steady_load_does_not_go_to_and_fro(load: int) -> None:
         last, state = state, decide(OVERFLOW, state, Pressure(load - spilt, spilt), float(now), 10.0)
         turns += state.spilling != last.spilling
     assert turns == (1 if load > OVERFLOW.above else 0)
+
+
+@pytest.mark.parametrize("last", [Spill(True), Spill(True, 0.0)])
+def test_nothing_is_calm_as_long_as_somebody_was_not_heard(last: Spill) -> None:
+    assert decide(OVERFLOW, last, Pressure(0, 0), now=100.0, interval=None) == Spill(True)
+    assert decide(OVERFLOW, AT_HOME, Pressure(65, 0), now=100.0, interval=None) == Spill(True)

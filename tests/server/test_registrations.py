@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import structlog
 
 from tests.graph import world as w
 from xds_server.archive import Journal
@@ -38,11 +40,11 @@ def graph(*policies: str, **more: Any) -> Graph:
 class Control:
     """The registrations of one process, and its API."""
 
-    def __init__(self, found: Graph | None = None, file: Path | None = None) -> None:
+    def __init__(self, found: Graph | None = None, file: Path | None = None, *, local: bool = False) -> None:
         self.now, self.token = 1000.0, b"secret"
         self.readiness = Readiness()
         journal = Journal(file) if file is not None else None
-        self.registrations = Registrations(Metrics(), self.readiness, journal, lambda: self.now)
+        self.registrations = Registrations(Metrics(), self.readiness, journal, lambda: self.now, local=local)
         self.app = registration_application(self.registrations, lambda: self.token)
         self.overlay = Overlay()
         if found is not None:
@@ -114,6 +116,72 @@ async def test_what_says_no_backend_is_refused(body: Any, words: str) -> None:
     answer = await control.ask(body)
     assert answer.status_code == 400
     assert words in answer.json()["error"]["message"]
+
+
+LOOPBACK = [
+    "127.0.0.1:19000",
+    "127.1.2.3:80",
+    "[::1]:80",
+    "[::ffff:127.0.0.1]:80",
+    "[::127.0.0.1]:80",
+    "[64:ff9b::127.0.0.1]:80",
+    "[64:ff9b:1::127.0.0.1]:80",
+]
+
+
+@pytest.mark.parametrize("address", LOOPBACK)
+async def test_loopback_is_for_a_port_on_loopback(address: str) -> None:
+    answer = await Control(graph()).ask(address=address)
+    assert answer.status_code == 400
+    assert "must not be loopback" in answer.json()["error"]["message"]
+    assert "the address at which Envoys reach the backend" in answer.json()["error"]["message"]
+    assert (await Control(graph(), local=True).ask(address=address)).status_code == 200
+
+
+@pytest.mark.parametrize("local", [False, True])
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("169.254.169.254:80", "must not be link-local"),
+        ("[64:ff9b::169.254.169.254]:80", "must not be link-local"),
+        ("[2002:a9fe:a9fe::1]:80", "must not be link-local"),
+        ("[2002:0a00:0001::1]:80", "must not lead through a tunnel"),
+        ("[2001:0:4136:e378:8000:63bf:f5ff:fffe]:80", "must not lead through a tunnel"),
+        ("[fd00:ec2::254]:80", "must not be a cloud's metadata service"),
+        ("168.63.129.16:80", "must not be a cloud's metadata service"),
+    ],
+)
+async def test_what_is_no_machine_of_a_model_is_refused_everywhere(
+    address: str, words: str, local: bool
+) -> None:
+    answer = await Control(graph(), local=local).ask(address=address)
+    assert answer.status_code == 400
+    assert words in answer.json()["error"]["message"]
+
+
+async def test_an_address_behind_a_translation_is_one_like_any_other() -> None:
+    assert (await Control(graph()).ask(address="[64:ff9b::10.0.0.1]:80")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["models.test:80", "https://10.0.0.1:443", "nonsense", "", "169.254.169.254:80", "127.0.0.1:80", 8],
+)
+async def test_a_bad_address_that_is_kept_takes_nothing_else_along(address: Any, tmp_path: Path) -> None:
+    file, found = tmp_path / "registrations.json", graph()
+    first = Control(found, file)
+    await first.ask()
+    await first.registrations.keep()
+    kept = json.loads(file.read_text())
+    [lease] = kept["entries"][SLOT]
+    kept["entries"][SLOT] = [{**lease, "authority": address}, {**lease, "authority": "10.0.0.2:80"}]
+    file.write_text(json.dumps(kept))
+    with structlog.testing.capture_logs() as logs:
+        second = Control(file=file)
+    assert second.served(found) == ["10.0.0.2:80"]
+    [line] = [each for each in logs if "left out" in each["event"]]
+    assert (line["log_level"], line["revision"]) == ("warning", SLOT)
+    assert repr(address) in line["reason"]
 
 
 @pytest.mark.parametrize(

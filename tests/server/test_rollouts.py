@@ -60,6 +60,14 @@ class Process:
         return Overlay().lay(found, {path: Facts(each) for path, each in self.rollouts.moved.items()})
 
     async def look(self, after: float = 0.0) -> dict[str, Any]:
+        """Look again and again until so many seconds have passed; what is told then."""
+        while after > 1:
+            self.now, after = self.now + 1, after - 1
+            await self.rollouts.look()
+        return await self.look_once(after)
+
+    async def look_once(self, after: float) -> dict[str, Any]:
+        """Look for the first time after so many seconds."""
         self.now += after
         await self.rollouts.look()
         return self.rollouts.describe_one(LLAMA)
@@ -80,9 +88,21 @@ async def test_a_new_process_goes_on_where_the_last_one_stood(file: Path) -> Non
     # No goodbye: the process is killed.
     second = Process(file, found)
     assert split(second.begun_with) == (("v1", 40), ("v2", 60))
-    assert (await second.look(after=500))["percent"] == 60
+    assert (await second.look_once(after=500))["percent"] == 60
     assert (await second.look(after=6))["percent"] == 100
     assert file.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("stopped", [3.0, 60.0, 1e6])
+async def test_a_step_does_not_pass_on_time_in_which_nobody_looked(stopped: float) -> None:
+    """As when the process is stopped, or its machine paused."""
+    first = Process(None, graph(**PLAN))
+    await first.look()
+    await first.look(after=5)
+    told = await first.look_once(after=stopped)
+    assert (told["percent"], told["elapsed"]) == (20, 7.0)
+    assert (await first.look(after=2))["percent"] == 20
+    assert (await first.look(after=1))["percent"] == 60
 
 
 async def test_an_order_outlives_the_process(file: Path) -> None:
@@ -91,7 +111,7 @@ async def test_an_order_outlives_the_process(file: Path) -> None:
     await first.look()
     await first.rollouts.command(LLAMA, Order.FREEZE)
     second = Process(file, found)
-    told = await second.look(after=1000)
+    told = await second.look_once(after=1000)
     assert (told["phase"], told["percent"], told["reason"]) == ("frozen", 20, "BY_COMMAND")
 
 

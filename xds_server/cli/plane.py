@@ -52,16 +52,19 @@ async def running(
     from xds_server.server import BadCertificateError, ControlPlane, Guard, PortTaken
     from xds_server.server.movement import Movement, no_journal
     from xds_server.server.pipeline import Pipeline
+    from xds_server.server.port import is_loopback
 
-    watch = Guard(guard)
+    watch, terms = Guard(guard), terms or Terms()
+    local = terms.registration is not None and is_loopback(terms.registration)
+    journal = archive.journal if archive is not None else no_journal
     try:
         plane = ControlPlane(
             xds_address=port.join(*xds),
             admin_address=port.join(*admin),
             pages=watch.routes(),
-            **(terms or Terms()).options(),
+            **terms.options(),
         )
-        movement = Movement(plane, certifi.contents(), archive.journal if archive is not None else no_journal)
+        movement = Movement(plane, certifi.contents(), journal, local=local)
         await plane.start()
     except BadCertificateError as error:
         raise CommandError(f"TLS cannot be had: {error}") from error
@@ -72,7 +75,7 @@ async def running(
     runner = Pipeline(source, archive=archive, guard=watch, movement=movement)
     pipeline = asyncio.create_task(runner.run(plane), name="pipeline")
     try:
-        async with taking_registrations(movement.registrations, terms or Terms()):
+        async with taking_registrations(movement.registrations, terms):
             yield plane, pipeline
     finally:
         pipeline.cancel()

@@ -4,6 +4,6 @@ In: who registers what for how long, and the time. Out: what is registered now. 
 know policies: whether a backend may be where it is says the ``graph``.
 """
 
-from .registry import FormError, FullError, Lease, Registry, Slot
+from .registry import MOST_WEIGHT, FullError, Lease, Registry, Slot
 
-__all__ = ["FormError", "FullError", "Lease", "Registry", "Slot"]
+__all__ = ["MOST_WEIGHT", "FullError", "Lease", "Registry", "Slot"]

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from math import inf
 from typing import Any, Final, NamedTuple
 
 MOST: Final = 1000
 """Backends that may be registered for one revision: each is an endpoint in every Envoy."""
+MOST_WEIGHT: Final = 1_000_000
+"""Of one backend: Envoy adds those of a place up in 32 bits."""
 
-
-class FormError(Exception):
-    """Data that is no lease: what is wrong with it."""
+_SHOWN: Final = 200
+"""Characters that are shown of what is no lease."""
 
 
 class FullError(Exception):
     """As many backends are registered for the revision as may be."""
+
+
+class Fault(NamedTuple):
+    """What is kept and no lease: under which name, and what is wrong with it."""
+
+    name: str
+    reason: str
 
 
 class Slot(NamedTuple):
@@ -103,31 +111,28 @@ class Registry:
         """What is registered as JSON values. When leases end is left out: it means nothing to another process."""
         return {str(slot): [asdict(each) for each in leases] for slot, leases in self.list().items()}
 
-    def read(self, data: Mapping[str, Any], now: float) -> None:
+    def read(self, data: Mapping[str, Any], now: float, check: Callable[[str], str]) -> tuple[Fault, ...]:
         """Take over what was written, each lease with its whole time: those who renew it must find somebody to tell.
 
-        Raises ``FormError`` for what is no lease, and has taken over the others.
+        ``check`` returns an authority as it is to be kept, and raises ``ValueError`` for one that must not be. What is
+        no lease is left out, alone, and returned.
         """
         faults = []
         for name, leases in data.items():
             path, environment, revision = [*name.rsplit("/", 2), "", ""][:3]
-            try:
-                for each in leases:
-                    self.put(Slot(path, environment, revision), _read(each), now)
-            except (TypeError, KeyError, ValueError, OverflowError, FullError) as error:
-                faults.append(f"{name}: {type(error).__name__}: {error}")
-        if faults:
-            raise FormError("; ".join(faults))
+            for each in leases if isinstance(leases, list) else [leases]:
+                try:
+                    self.put(Slot(path, environment, revision), _read(each, check), now)
+                except (TypeError, KeyError, ValueError, OverflowError, FullError) as error:
+                    faults.append(Fault(name, f"{type(error).__name__}: {error} in {str(each)[:_SHOWN]}"))
+        return tuple(faults)
 
 
-def _read(data: Mapping[str, Any]) -> Lease:
-    flavor, weight, ttl = data["flavor"], int(data["weight"]), float(data["ttl"])
-    if weight < 0 or not 0 < ttl < inf:
+def _read(data: Mapping[str, Any], check: Callable[[str], str]) -> Lease:
+    location, authority, flavor = data["location"], data["authority"], data["flavor"]
+    if not (isinstance(location, str) and isinstance(authority, str) and isinstance(flavor, str | None)):
+        raise TypeError("location, authority and flavor are text")
+    weight, ttl = int(data["weight"]), float(data["ttl"])
+    if not 0 <= weight <= MOST_WEIGHT or not 0 < ttl < inf:
         raise ValueError(f"a weight of {weight} for {ttl} s")
-    return Lease(
-        location=str(data["location"]),
-        authority=str(data["authority"]),
-        flavor=None if flavor is None else str(flavor),
-        weight=weight,
-        ttl=ttl,
-    )
+    return Lease(location, check(authority), flavor, weight, ttl)

@@ -34,15 +34,16 @@ class Spill:
 AT_HOME: Final = Spill()
 
 
-def decide(overflow: Overflow, last: Spill, pressure: Pressure, now: float, interval: float) -> Spill:
-    """Look at a report: ``now`` in seconds, ``interval`` the seconds from one report of an Envoy to its next.
+def decide(overflow: Overflow, last: Spill, pressure: Pressure, now: float, interval: float | None) -> Spill:
+    """Look at a report, at ``now`` seconds. ``interval`` is how many lie between one report of an Envoy and its next,
+    ``None`` as long as not every Envoy has said what it has in progress: then nothing is calm.
 
     While a share goes elsewhere, home is relieved by just that: what counts is what it would have to do if all came
     back. And it has to stay so for an interval, in which every Envoy reports once.
     """
     if not last.spilling:
         return Spill(pressure.home > overflow.above)
-    if pressure.home + pressure.beyond >= overflow.below:
+    if interval is None or pressure.home + pressure.beyond >= overflow.below:
         return Spill(True)
     since = now if last.calm_since is None else last.calm_since
     return AT_HOME if now - since >= interval else Spill(True, since)

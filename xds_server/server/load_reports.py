@@ -70,6 +70,10 @@ class _Node:
     left_out: int = 0
 
 
+OnReport = Callable[[Node, Sequence[tuple[Place, Load]], float, frozenset[str]], None]
+"""Takes a node's report: its rows, how many seconds it covers, and the clusters that it names."""
+
+
 class LoadReports:
     """Bounded: a node that left is forgotten after `keep` seconds. `now` is the clock, in seconds since 1970.
 
@@ -80,8 +84,8 @@ class LoadReports:
     def __init__(
         self, counter: Counter, known: Callable[[str], bool], now: Callable[[], float], keep: float = 900.0
     ) -> None:
-        self.on_report: Callable[[Node, Sequence[tuple[Place, Load]], float], None] = lambda *_: None
-        """Called with each report as it comes, and how many seconds it covers."""
+        self.on_report: OnReport = lambda *_: None
+        """Called with each report as it comes."""
         self.on_leave: Callable[[Node], None] = lambda _: None
         """Called when the last stream of a node has ended."""
         self._counter = counter
@@ -110,14 +114,23 @@ class LoadReports:
                 self._nodes.move_to_end(node.id)
         self._trim()
 
-    def take(self, node: Node, report: Iterable[tuple[Place, Load]], seconds: float = 0.0) -> None:
-        """Take a report of a node that has joined, over its last so many seconds."""
+    def take(
+        self,
+        node: Node,
+        report: Iterable[tuple[Place, Load]],
+        seconds: float = 0.0,
+        named: frozenset[str] = frozenset(),
+    ) -> None:
+        """Take a report of a node that has joined, over its last so many seconds.
+
+        It is of the clusters that are ``named``; those without requests have no row.
+        """
         entry = self._nodes[node.id]
         first = entry.reported is None
         entry.reported = at = self._now()
         rows = list(report)
-        if rows or not first:  # with the first words on a stream, nothing is reported yet
-            self.on_report(node, rows, seconds)
+        if rows or named or not first:  # with the first words on a stream, nothing is reported yet
+            self.on_report(node, rows, seconds, named)
         for place, load in rows:
             self._count(place.cluster, load)
             row = entry.rows.get(place)

@@ -79,7 +79,7 @@ class LoadService:
                 if node is None:
                     node = self._meet(message, peer)
                     self._reports.join(node)
-                self._reports.take(node, _rows(message), _find_seconds(message))
+                self._reports.take(node, _rows(message), _find_seconds(message), _names(message))
                 wanted = self._wanted(node, peer)
                 if wanted != told:
                     told = wanted
@@ -128,6 +128,11 @@ def _find_seconds(message: Any) -> float:
     """How far a report goes back, for the cluster for which it goes back the furthest."""
     intervals = (each.load_report_interval for each in message.cluster_stats)
     return max((each.seconds + each.nanos / 1e9 for each in intervals), default=0.0)
+
+
+def _names(message: Any) -> frozenset[str]:
+    """The clusters that a report is of, those without requests included."""
+    return frozenset(each.cluster_name for each in message.cluster_stats)
 
 
 def _rows(message: Any) -> Iterator[tuple[Place, Load]]:

@@ -21,6 +21,8 @@ from xds_server.server.rollout_pages import rollout_routes
 from xds_server.server.rollouts import Rollouts
 
 _GRACE_SECONDS: Final = 2.0
+_EVERY: Final = 0.5
+"""Seconds between two looks whether something is to be written once more."""
 
 
 def no_journal(_: str) -> Journal | None:
@@ -31,17 +33,24 @@ def no_journal(_: str) -> Journal | None:
 class Movement:
     """Everything that moves, for one control plane, before that is started. ``journal`` gives the file of a name.
 
-    ``roots`` are public CAs in PEM.
+    ``roots`` are public CAs in PEM. ``local``: whoever registers is on this machine.
     """
 
     def __init__(
-        self, plane: ControlPlane, roots: str, journal: Callable[[str], Journal | None] = no_journal
+        self,
+        plane: ControlPlane,
+        roots: str,
+        journal: Callable[[str], Journal | None] = no_journal,
+        *,
+        local: bool = False,
     ) -> None:
         self.rollouts = Rollouts(plane.metrics, plane.readiness, roots, journal("rollouts"))
         self.rollouts.on_move = self._stir
-        self.overflows = Overflows(plane.metrics, journal("overflows"))
+        self.overflows = Overflows(plane.metrics, plane.readiness, journal("overflows"))
         self.overflows.on_move = self._stir
-        self.registrations = Registrations(plane.metrics, plane.readiness, journal("registrations"))
+        self.registrations = Registrations(
+            plane.metrics, plane.readiness, journal("registrations"), local=local
+        )
         self.registrations.on_move = self._stir
         plane.loads.on_report = self._count
         plane.loads.on_leave = self.overflows.leave
@@ -49,7 +58,6 @@ class Movement:
         plane.add_pages(
             [Route("/overflows", self._show_overflows), Route("/registrations", self._show_registrations)]
         )
-        self._readiness = plane.readiness
         self._registered = Overlay()
         self._overlay = Overlay()
         self._whole: Graph | None = None
@@ -76,9 +84,11 @@ class Movement:
         self.rollouts.follow(whole)
         self.overflows.follow(whole)
 
-    def _count(self, node: Node, report: Sequence[tuple[Place, Load]], seconds: float) -> None:
+    def _count(
+        self, node: Node, report: Sequence[tuple[Place, Load]], seconds: float, named: frozenset[str]
+    ) -> None:
         self.rollouts.tallies.count(report, seconds)
-        self.overflows.take(node, report, seconds)
+        self.overflows.take(node, report, seconds, named)
 
     async def _show_registrations(self, _: Request) -> Response:
         return JSONResponse({"registrations": self.registrations.describe()})
@@ -91,19 +101,22 @@ class Movement:
 
     async def _keep(self) -> None:
         await self.registrations.keep()
-        try:
-            await self.overflows.keep()
-        except OSError as error:
-            words = f"what spills cannot be written: {error.strerror or error}; a restart would begin anew"
-            self._readiness.note("overflows", words)
-        else:
-            self._readiness.note("overflows", None)
+        await self.overflows.keep()
+
+    async def _keep_refused(self) -> None:
+        """Write what the disk refused, though nothing stirs any more. Rollouts do so themselves."""
+        while True:
+            await asyncio.sleep(_EVERY)
+            for each in (self.registrations, self.overflows):
+                if each.memory.due:
+                    await each.keep()
 
     async def run(self, publish: Callable[[], Awaitable[None]]) -> None:
         """Move what moves, and have it published, until cancelled. No failure ends it."""
         tasks = {
             asyncio.create_task(self.rollouts.run(), name="rollouts"),
             asyncio.create_task(self.registrations.run(), name="registrations"),
+            asyncio.create_task(self._keep_refused(), name="memory"),
         }
         try:
             while True:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from ipaddress import ip_address
 
 
 class PortTaken(Exception):  # noqa: N818 - reads as what happened
@@ -48,3 +49,16 @@ def bind(address: str, purpose: str) -> socket.socket:
             raise PortTaken(address, purpose) from error
         raise
     return opened
+
+
+def is_loopback(address: str) -> bool:
+    """Say whether whoever connects to `host:port` is on this machine. Raises `ValueError` for what is no address.
+
+    No, where the host cannot be found.
+    """
+    host, port = split(address)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError:
+        return False
+    return all(ip_address(place[0]).is_loopback for *_, place in found)

@@ -14,18 +14,17 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from xds_server.graph import Registered
-from xds_server.policy import parse_address, parse_duration
-from xds_server.registration import FullError, Slot
+from xds_server.policy import AddressError, parse_duration
+from xds_server.registration import MOST_WEIGHT, FullError, Slot
 from xds_server.server.registrations import ForbiddenError, MisplacedError, Registrations, UnknownSlotError
 
 _LARGEST: Final = 16 * 1024
 _KEYS: Final = ("location", "address", "flavor", "weight", "ttl")
-_MOST_WEIGHT: Final = 1_000_000
 _SHORTEST: Final = 1.0
 
 
@@ -45,7 +44,7 @@ def registration_application(registrations: Registrations, token: Callable[[], b
             answer.headers["retry-after"] = "1"
             return answer
         try:
-            asked, ttl = _read(await _body(request))
+            asked, ttl = _read(await _body(request), registrations.read_address)
             if request.method == "DELETE":
                 removed = registrations.remove(_slot(request), asked.location, asked.authority)
                 return JSONResponse({"removed": removed})
@@ -84,30 +83,33 @@ def _refuse_stranger(request: Request, token: bytes) -> Response | None:
 
 async def _body(request: Request) -> Any:
     content = b""
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > _LARGEST:
-            raise _BadBodyError(f"the body is larger than {_LARGEST} bytes")
     try:
+        async for chunk in request.stream():
+            content += chunk
+            if len(content) > _LARGEST:
+                raise _BadBodyError(f"the body is larger than {_LARGEST} bytes")
         return json.loads(content)
+    except ClientDisconnect as error:
+        raise _BadBodyError("the body is not complete") from error
     except (ValueError, RecursionError) as error:
         raise _BadBodyError("the body is not JSON") from error
 
 
-def _read(body: Any) -> tuple[Registered, float | None]:
+def _read(body: Any, read_address: Callable[[str], str]) -> tuple[Registered, float | None]:
     if not isinstance(body, dict):
         raise _BadBodyError("the body is not a JSON object")
     unknown = [key for key in body if key not in _KEYS]
     if unknown:
         raise _BadBodyError(f"unknown key {unknown[0]!r}; there are {', '.join(_KEYS)}")
     weight = body.get("weight", 1)
-    if not isinstance(weight, int) or isinstance(weight, bool) or not 0 <= weight <= _MOST_WEIGHT:
-        raise _BadBodyError(f"weight must be a whole number from 0 to {_MOST_WEIGHT}")
+    if not isinstance(weight, int) or isinstance(weight, bool) or not 0 <= weight <= MOST_WEIGHT:
+        raise _BadBodyError(f"weight must be a whole number from 0 to {MOST_WEIGHT}")
     flavor = body.get("flavor")
     if flavor is not None:
         flavor = _text(body, "flavor")
     ttl = _duration(_text(body, "ttl")) if "ttl" in body else None
-    return Registered(_text(body, "location"), flavor, _address(_text(body, "address")), weight), ttl
+    address = _address(_text(body, "address"), read_address)
+    return Registered(_text(body, "location"), flavor, address, weight), ttl
 
 
 def _text(body: dict[str, Any], key: str) -> str:
@@ -117,14 +119,11 @@ def _text(body: dict[str, Any], key: str) -> str:
     return value
 
 
-def _address(text: str) -> str:
+def _address(text: str, read_address: Callable[[str], str]) -> str:
     try:
-        address = parse_address(text)
-    except ValueError as error:
-        raise _BadBodyError(f"address {text!r} {error}") from error
-    if address.tls or not address.is_ip:
-        raise _BadBodyError("address must be an IP address and a port, over plain http")
-    return address.authority
+        return read_address(text)
+    except AddressError as error:
+        raise _BadBodyError(f"address {text!r} {error} ({error.hint})") from error
 
 
 def _duration(text: str) -> float:

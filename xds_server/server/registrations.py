@@ -10,11 +10,13 @@ from typing import Any, Final
 
 import structlog
 
-from xds_server.archive import Journal, JournalError
+from xds_server.archive import Journal
 from xds_server.graph import Deployment, Endpoint, Graph, Registered, Removal, Revision, build_registered
-from xds_server.registration import FormError, Lease, Registry, Slot
+from xds_server.registration import Lease, Registry, Slot
+from xds_server.server.memory import Memory
 from xds_server.server.metrics import Metrics
 from xds_server.server.readiness import Readiness
+from xds_server.server.registered_address import read_address
 from xds_server.shards import EMPTY, Shards
 
 log = structlog.get_logger("fairlead.registrations")
@@ -43,7 +45,7 @@ class Registrations:
     """All that is registered. ``on_move`` is called when it is different. ``now`` is a clock in seconds.
 
     Without a ``journal``, whoever is there registers anew with each process. What was kept has its whole time again: a
-    restart takes nobody out who is still there.
+    restart takes nobody out who is still there. ``local`` ones may be on loopback.
     """
 
     def __init__(
@@ -52,13 +54,15 @@ class Registrations:
         readiness: Readiness,
         journal: Journal | None = None,
         now: Callable[[], float] = monotonic,
+        *,
+        local: bool = False,
     ) -> None:
         self.on_move: Callable[[], None] = lambda: None
         self.registered: Mapping[str, tuple[tuple[str, str, tuple[Registered, ...]], ...]] = {}
         """By path, by environment and revision. Replaced, never changed: another thread reads it."""
         self._metrics = metrics
-        self._readiness = readiness
-        self._journal = journal
+        self.memory = Memory("registrations", "have to hear of all anew", readiness, journal, now)
+        self._local = local
         self._now = now
         self._registry = Registry()
         self._graph = Graph()
@@ -66,12 +70,16 @@ class Registrations:
         self._recall()
 
     def _recall(self) -> None:
-        try:
-            entries = self._journal.read() if self._journal is not None else {}
-            self._registry.read(entries, self._now())
-        except (JournalError, FormError) as error:
-            log.warning("what is kept of registrations cannot all be used", reason=str(error))
+        entries = self.memory.recall()
+        # The file may have been edited by hand, and what is registered must never stop what is published.
+        for slot, reason in self._registry.read(entries, self._now(), self.read_address):
+            words = "a registered backend that is kept cannot be used; it is left out"
+            log.warning(words, revision=slot, reason=reason)
         self._publish()
+
+    def read_address(self, text: str) -> str:
+        """The `host:port` of a backend, of an address that may be registered here. Raises ``AddressError``."""
+        return read_address(text, local=self._local)
 
     def follow(self, graph: Graph) -> None:
         """Take note of the graph that policies make. What is registered for a revision that is gone is forgotten."""
@@ -164,15 +172,7 @@ class Registrations:
 
     async def keep(self) -> None:
         """Write down what is registered, for the next process."""
-        if self._journal is None:
-            return
-        try:
-            await asyncio.to_thread(self._journal.write, self._registry.write())
-        except OSError as error:
-            words = f"what is registered cannot be written: {error.strerror or error}"
-            self._readiness.note("registrations", f"{words}; a restart would have to hear of all anew")
-        else:
-            self._readiness.note("registrations", None)
+        await self.memory.keep(self._registry.write)
 
     def describe(self) -> list[dict[str, Any]]:
         """Describe all that is registered, with the seconds that each lease has left."""

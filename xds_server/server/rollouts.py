@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import structlog
 
-from xds_server.archive import Journal, JournalError
+from xds_server.archive import Journal
 from xds_server.graph import Endpoint, Graph, Moved
 from xds_server.rollout import (
     FormError,
@@ -25,6 +25,8 @@ from xds_server.rollout import (
     start,
     write_state,
 )
+from xds_server.server.attention import Attention
+from xds_server.server.memory import Memory, join_deployment, split_deployment
 from xds_server.server.metrics import Metrics
 from xds_server.server.prometheus import Prometheus
 from xds_server.server.readiness import Readiness
@@ -66,10 +68,10 @@ class Rollouts:
         self.moved: Mapping[str, tuple[tuple[str, Moved], ...]] = {}
         """By path, how far its rollouts have come. Replaced, never changed: another thread reads it."""
         self._metrics = metrics
-        self._readiness = readiness
         self._roots = roots
-        self._journal = journal
+        self._memory = Memory("rollouts", "go on from where they last stood", readiness, journal, now)
         self._now = now
+        self._attention = Attention(now)
         self._endpoints: Shards[Endpoint] = EMPTY
         self._subjects: dict[Key, Subject] = {}
         self._states: dict[Key, State] = {}
@@ -79,17 +81,11 @@ class Rollouts:
         """Of those whose endpoint is not there: since when."""
         self._kept = 0.0
         self._dropped = False
-        self._writing = asyncio.Lock()
         self._recall()
 
     def _recall(self) -> None:
-        try:
-            entries = self._journal.read() if self._journal is not None else {}
-        except JournalError as error:
-            log.warning("what is kept of rollouts cannot be used; they begin anew", reason=str(error))
-            return
-        for name, data in entries.items():
-            path, _, environment = name.rpartition("/")
+        for name, data in self._memory.recall().items():
+            path, environment = split_deployment(name)
             try:
                 self._states[path, environment] = state = read_state(data)
             except FormError as error:
@@ -162,10 +158,10 @@ class Rollouts:
         """Look at each rollout once."""
         for key in [key for key, since in self._missed.items() if self._now() - since >= _MISSED_SECONDS]:
             self._forget(key)
-        before = dict(self._states)
+        before, watched = dict(self._states), self._attention.look()
         for key, subject in self._subjects.items():
             seen = self._observe(key, subject)
-            self._states[key] = advance(subject.plan, self._state(key), seen, self._now())
+            self._states[key] = advance(subject.plan, self._state(key), seen, watched)
         await self._settle(before)
 
     async def command(self, key: Key, asked: Order) -> dict[str, Any]:
@@ -191,8 +187,7 @@ class Rollouts:
         if stirred:
             self._watch()
             self._begin_steps(before, stirred)
-        due = self._now() - self._kept >= _KEEP_SECONDS and any(each.active for each in self._states.values())
-        if stirred or due or self._dropped:
+        if stirred or self._dropped or self._is_due():
             await self._keep()
         self._tell_moved()
 
@@ -213,25 +208,20 @@ class Rollouts:
             self.moved = told
             self.on_move()
 
-    async def _keep(self) -> None:
-        if self._journal is None:
-            self._kept, self._dropped = self._now(), False
-            return
-        async with self._writing:  # an older state must not be the last one on disk
-            self._kept, self._dropped = self._now(), False
-            entries = {"/".join(key): write_state(state) for key, state in self._states.items()}
-            try:
-                await asyncio.to_thread(self._journal.write, entries)
-            except OSError as error:
-                self._tell_unkept(self._journal, error)
-                return
-        self._readiness.note("rollouts", None)
+    def _is_due(self) -> bool:
+        """Whether to write though nothing stirred: what was refused, or how long a step has been watched."""
+        if self._memory.refused:
+            return self._memory.due
+        active = any(each.active for each in self._states.values())
+        return active and self._now() - self._kept >= _KEEP_SECONDS
 
-    def _tell_unkept(self, journal: Journal, error: OSError) -> None:
+    async def _keep(self) -> None:
         # Going back must work on a full disk too; what is lost with a crash is done once more.
-        self._dropped = True  # so that the next look tries again
-        words = f"{journal.path} cannot be written: {error.strerror or error}"
-        self._readiness.note("rollouts", f"{words}; a restart would go on from where they last stood")
+        self._kept, self._dropped = self._now(), False
+        await self._memory.keep(self._write)
+
+    def _write(self) -> dict[str, Any]:
+        return {join_deployment(*key): write_state(state) for key, state in self._states.items()}
 
     def _state(self, key: Key) -> State:
         plan = self._subjects[key].plan
