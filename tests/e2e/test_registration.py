@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -146,6 +147,28 @@ def test_what_is_registered_outlives_the_control_plane(moving: Moving, port: int
         wait_until(lambda: moving.serving.settled(*moving.envoys), "the Envoy is back")
         assert there(moving) == {one}
     assert traffic.failed == 0, (traffic.answers, traffic.broken)
+
+
+def test_a_bad_address_in_the_file_of_leases_stops_nothing(moving: Moving, root: Path, port: int) -> None:
+    one = moving.servers["one"].address
+    ask(port, location=PARIS, address=one)
+    wait_until(lambda: there(moving) == {one}, "it is there")
+    [file] = root.rglob("registrations.json")
+    wait_until(lambda: one in file.read_text(), "it is written")
+    with moving.traffic() as traffic:
+        wait_until(traffic.copy, "a request")
+        moving.serving.kill()
+        kept = json.loads(file.read_text())
+        [lease] = kept["entries"][SLOT]
+        for bad in ("model.test:80", "169.254.169.254:80", "nonsense"):
+            kept["entries"][SLOT].append({**lease, "authority": bad})
+        file.write_text(json.dumps(kept))
+        moving.serving.start()
+        wait_until(lambda: moving.serving.settled(*moving.envoys), "the Envoy is back")
+        moving.write(revisions=[{"name": "v1", "registration": {"ttl": "50s"}}], policies=["europe"])
+        assert there(moving) == {one}
+    assert traffic.failed == 0, (traffic.answers, traffic.broken)
+    assert moving.serving.log.count("that is kept cannot be used") == 3
 
 
 def test_declared_and_registered_backends_serve_together(moving: Moving, port: int) -> None:

@@ -71,7 +71,7 @@ def test_there_is_an_end_to_it() -> None:
 def test_what_is_taken_over_has_its_whole_time_again() -> None:
     registry, later = Registry(), Registry()
     registry.put(SLOT, lease(flavor="gpu"), 0.0)
-    assert later.read(json.loads(json.dumps(registry.write())), 5000.0, str) == []
+    assert later.read(json.loads(json.dumps(registry.write())), 5000.0, str) == ()
     assert later.list() == registry.list()
     assert later.expire(5029.9) == []
     assert later.remaining(SLOT, lease(flavor="gpu"), 5000.0) == 30.0

@@ -44,6 +44,11 @@ class Connection(H11Protocol):
         self._end: asyncio.TimerHandle | None = None
 
     @property
+    def begun(self) -> bool:
+        """Whether the handshake is over."""
+        return self._end is not None
+
+    @property
     def waiting(self) -> bool:
         """Whether no request is being answered: none came yet, or not the whole head of it."""
         return self.cycle is None or self.cycle.response_complete
@@ -76,23 +81,14 @@ class Connection(H11Protocol):
 class _Seat:
     """What one connection has, from when it is accepted on."""
 
-    since: float
+    connection: Connection
     task: asyncio.Task[None] | None = None
-    connection: Connection | None = None
-    """None until there is one, and during the handshake."""
+    """The handshake, with which the connection begins."""
     begun: bool = False
-
-    @property
-    def waiting(self) -> bool:
-        return self.connection is None or self.connection.waiting
-
-    @property
-    def waits_since(self) -> float:
-        return self.since if self.connection is None else self.connection.since
 
     def clear(self) -> None:
         """End what has the seat, at once."""
-        if self.connection is not None:
+        if self.connection.begun:
             self.connection.transport.abort()
         elif self.task is not None:
             self.task.cancel()
@@ -132,28 +128,29 @@ class Door:
                     self._tell("a connection cannot be accepted", reason=error.strerror or str(error))
                     await asyncio.sleep(_REST)
                     continue
-                self._admit(accepted, loop.time())
+                self._admit(accepted)
+                await asyncio.sleep(0)  # lest a crowd at the door keeps everybody else waiting
         finally:
             for seat in self._seats:
-                if seat.connection is None:
+                if not seat.connection.begun:
                     seat.clear()
 
-    def _admit(self, accepted: socket.socket, now: float) -> None:
+    def _admit(self, accepted: socket.socket) -> None:
         if len(self._seats) >= self._most and not self._make_room():
             self._tell("a port has as many connections as it may", most=self._most)
             with accepted, suppress(OSError):
                 if self._context is None:
                     accepted.send(_FULL)
             return
-        seat = _Seat(now)
+        seat = _Seat(self._welcome())
+        seat.connection.on_lost = partial(self._seats.discard, seat)
         self._seats.add(seat)
         seat.task = asyncio.create_task(self._seat(seat, accepted), name="connection")
         seat.task.add_done_callback(partial(_close_unbegun, seat, accepted))
 
     def _make_room(self) -> bool:
-        seat = min(
-            (each for each in self._seats if each.waiting), key=lambda each: each.waits_since, default=None
-        )
+        waiting = (each for each in self._seats if each.connection.waiting)
+        seat = min(waiting, key=lambda each: each.connection.since, default=None)
         if seat is None:
             return False
         self._seats.discard(seat)
@@ -161,12 +158,11 @@ class Door:
         return True
 
     async def _seat(self, seat: _Seat, accepted: socket.socket) -> None:
-        seat.begun, connection = True, self._welcome()
-        connection.on_lost = partial(self._seats.discard, seat)
+        seat.begun = True
         handshake = None if self._context is None else HANDSHAKE
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: connection,
+                lambda: seat.connection,
                 accepted,
                 ssl=self._context,
                 ssl_handshake_timeout=handshake,
@@ -177,8 +173,6 @@ class Door:
         except BaseException:
             self._seats.discard(seat)
             raise
-        else:
-            seat.connection = connection
 
     def _tell(self, words: str, **more: Any) -> None:
         now = asyncio.get_running_loop().time()
