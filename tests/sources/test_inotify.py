@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -14,7 +13,11 @@ import pytest
 
 from tests.sources.follower import following
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
+if sys.platform != "linux":
+    pytest.skip("inotify is Linux's", allow_module_level=True)
+
+from xds_server.sources import inotify
+from xds_server.sources.inotify import InotifyNotices
 
 
 @pytest.fixture(autouse=True)
@@ -113,24 +116,38 @@ async def test_new_files_with_something_in_them_are_not_read_before_their_writer
         await follower.sees(b="b", c="c", **{f"a{at}": "half" for at in range(100)})
 
 
-async def test_who_never_stops_writing_holds_nobody_up(tmp_path: Path) -> None:
-    async with following(tmp_path) as follower:
-        stop = threading.Event()
+@pytest.fixture
+def notices(tmp_path: Path) -> Iterator[InotifyNotices]:
+    made = InotifyNotices(tmp_path, recursive=True)
+    yield made
+    made.close()
 
-        def write() -> None:
-            with (tmp_path / "a.log").open("w") as file:
-                while not stop.is_set():
-                    file.write("x")
-                    file.flush()
 
-        writing = asyncio.create_task(asyncio.to_thread(write))
-        try:
-            await asyncio.sleep(0.1)
-            replace(tmp_path / "b.yaml", "b")
-            await follower.sees(b="b")
-        finally:
-            stop.set()
-            await writing
+def test_a_writer_is_told_from_a_link_by_what_he_writes(notices: InotifyNotices, tmp_path: Path) -> None:
+    with (tmp_path / "a.yaml").open("w") as file:
+        file.write("hal")
+        file.flush()
+        # When it is looked at, there is something in it, as in one that was linked.
+        for _ in range(3):
+            assert notices.next() == set()
+        link_and_unlink(tmp_path / "b.yaml", "b")
+        found: set[str] = set()
+        while "b.yaml" not in found:
+            found |= notices.next()
+        assert "a.yaml" not in found
+        file.write("f")
+    assert notices.next() == {"a.yaml"}
+
+
+def test_what_has_happened_is_told_bit_by_bit(
+    notices: InotifyNotices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who never stops writing would otherwise hold up everybody else."""
+    monkeypatch.setattr(inotify, "_MOST", 3)
+    for name in "abcdefgh":
+        (tmp_path / name).symlink_to("elsewhere")
+    told = [notices.next() for _ in range(3)]
+    assert [len(each) for each in told] == [3, 3, 2]
 
 
 async def test_a_folder_that_moves_is_watched_where_it_is(tmp_path: Path) -> None:
