@@ -10,7 +10,7 @@ from pathlib import Path
 
 from xds_server.compiler import Compiler
 from xds_server.graph import Builder, Built, Graph
-from xds_server.policy import DEVELOPMENT_JWKS, load
+from xds_server.policy import DEVELOPMENT_JWKS, PolicySource, load
 from xds_server.snapshot import Audience, Catalogue, Dialect, View
 
 _POLICIES = frozenset({".yaml", ".yml"})
@@ -20,12 +20,22 @@ JWKS = (Path(__file__).parent / "development.jwks.json").read_bytes()
 
 
 def read(folder: Path) -> tuple[dict[str, str], dict[str, bytes]]:
-    """The policy texts and the other files of a folder, by their path in it; the development issuer has a fixed key."""
+    """The policy texts and the other files of a folder, by their path in it; the development issuer has a fixed key,
+    and what policy sources publish stands beside them.
+    """
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     names = {path: path.relative_to(folder).as_posix() for path in paths}
     files = {names[path]: path.read_text() for path in paths if path.suffix in _POLICIES}
     attachments = {names[path]: path.read_bytes() for path in paths if path.suffix not in _POLICIES}
-    return files, {DEVELOPMENT_JWKS: JWKS, **attachments}
+    return files, {DEVELOPMENT_JWKS: JWKS, **attachments, **_published(files, attachments)}
+
+
+def _published(files: dict[str, str], attachments: dict[str, bytes]) -> dict[str, bytes]:
+    """What the sources of a set publish, by URL: for the source `governance` it is in `governance.published`."""
+    sources = load(files, {}).fleet.list(PolicySource)
+    texts = {name.rpartition("/")[2]: content for name, content in attachments.items()}
+    names = {each.spec.url: f"{each.name}.published" for each in sources}
+    return {url: texts[name] for url, name in names.items() if name in texts}
 
 
 @cache

@@ -54,12 +54,15 @@ def test_every_kind_of_mistake_between_manifests_has_a_case() -> None:
         "no-backend-there",
         "nobody-trusted",
         "place-not-allowed",
+        "unfetched-source",
         "unknown-environment",
         "unknown-flavor",
         "unknown-issuer",
         "unknown-location",
         "unknown-policy",
+        "unknown-source",
         "unknown-workspace",
+        "unpublished-policy",
     }
 
 

@@ -130,6 +130,7 @@ _SPECS: list[tuple[str, dict[str, Any]]] = [
             "flavors": [{"name": "cpu", "type": "cpu"}],
         },
     ),
+    ("PolicySource", {"url": "https://a/b.yaml", "every": "1s", "tokenFile": "a.key"}),
 ]
 _ANYTHING: list[Any] = [
     None,
@@ -153,7 +154,7 @@ _ANYTHING: list[Any] = [
 
 def _manifest(kind: str, spec: dict[str, Any]) -> dict[str, Any]:
     metadata = {"name": "a", "labels": {"b": "c"}}
-    if kind not in ("Workspace", "Gateway", "Issuer", "Location"):
+    if kind not in ("Workspace", "Gateway", "Issuer", "Location", "PolicySource"):
         metadata["workspace"] = "acme"
     return {"apiVersion": "fairlead/v1", "kind": kind, "metadata": metadata, "spec": spec}
 

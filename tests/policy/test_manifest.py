@@ -107,6 +107,7 @@ def test_every_kind_says_its_name() -> None:
         "Gateway",
         "Issuer",
         "Location",
+        "PolicySource",
     ]
     assert all(kind.kind == name for name, kind in KINDS.items())
 

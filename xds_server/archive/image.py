@@ -71,7 +71,7 @@ class Image:
 
 
 def _brief(workload: Workload, endpoint: Endpoint) -> Brief:
-    return Brief(workload.environments, endpoint.revisions, endpoint.warm)
+    return Brief(workload.environments, endpoint.revisions, endpoint.warm, workload.published_policies)
 
 
 def _known(workload: Workload, brief: Brief) -> Known:

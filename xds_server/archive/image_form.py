@@ -1,6 +1,6 @@
 """The form of an image in a file: a line that says what it is, a line of columns, and all texts.
 
-    {"fairlead": "image", "format": 1, "program": "...", "records": {"fleet.jsonl": "..."}, "blake2b": "..."}
+    {"fairlead": "image", "format": 2, "program": "...", "records": {"fleet.jsonl": "..."}, "blake2b": "..."}
     {"files": ["policies/a.yaml"], "lengths": [310], "stamps": ["..."], "briefs": [...], "names": [...], ...}
     apiVersion: fairlead/v1 ...
 
@@ -21,7 +21,7 @@ from xds_server.archive.program import fingerprint
 from xds_server.policy import Brief, Known
 from xds_server.shards import Shards
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 KIND: Final = "image"
 
 
@@ -44,7 +44,7 @@ def encode(image: Image, records: Mapping[str, str], breath: Breath) -> Iterator
         "files": files,
         "lengths": [len(each) for each in texts],
         "stamps": [image.stamps.get(file, b"").hex() for file in files],
-        "briefs": [[each.environments, each.revisions, each.warm] for each in briefs],
+        "briefs": [[each.environments, each.revisions, each.warm, each.policies] for each in briefs],
         "contexts": dict(image.contexts),
         "attachments": {
             name: held.decode("utf-8", "surrogateescape") for name, held in image.attachments.items()
@@ -87,7 +87,7 @@ def _image(columns: dict[str, Any], blob: str) -> Image:
     texts: dict[str, str] = {}
     known: dict[str, tuple[Known, ...]] = {}
     briefs = [
-        Brief(tuple(each[0]), tuple((to, name, dns) for to, name, dns in each[1]), each[2])
+        Brief(tuple(each[0]), tuple((to, name, dns) for to, name, dns in each[1]), each[2], tuple(each[3]))
         for each in columns["briefs"]
     ]
     rows = zip(

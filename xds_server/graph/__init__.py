@@ -36,6 +36,7 @@ from .order import Tier, order_backends
 from .path import PathRefusedError, RunPath, normalise_path, split_run_path
 from .place import Flavor, Place, measure_distance, order_places
 from .placement import Allowance, Attachment, Placement, Removal
+from .publisher import Publisher, Publishers
 from .residency import HINT_HEADER, RESIDENCY_HEADER, list_names, list_residencies
 from .restoration import Remains, Restored, restore
 from .routing import Routing
@@ -86,6 +87,8 @@ __all__ = [
     "PathRefusedError",
     "Place",
     "Placement",
+    "Publisher",
+    "Publishers",
     "Reach",
     "Refusal",
     "Registered",

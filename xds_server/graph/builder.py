@@ -13,6 +13,7 @@ from .fleet import Fleet, build_fleet, check_gateways
 from .graph import Graph, Tenant
 from .ground import Ground, Grounds
 from .hold import NOTHING, Hold, hold_fleet
+from .publisher import follow_publishers
 from .reference import Dangling, Declared
 from .restriction import keep
 from .stray import find_strays
@@ -52,7 +53,7 @@ class Builder:
     def __init__(self) -> None:
         self._graph: Graph | None = None
         self._grounds: Grounds = {}
-        self._fleet: tuple[Roster, Mapping[str, bytes], Fleet] | None = None
+        self._fleet: tuple[Roster, Mapping[str, bytes], Mapping[str, str], Fleet] | None = None
         self._base: Base | None = None
         self._workspaces = Workspaces()
 
@@ -92,7 +93,9 @@ class Builder:
         found = [*loaded.diagnostics]
         found += [_widen(each, strays) for each in _mistakes(faulty, loaded, fleet_kept)]
         fleet = base.fleet
-        self._graph = Graph(fleet.places, fleet.edges, fleet.authorities, tenants, before=previous)
+        self._graph = Graph(
+            fleet.places, fleet.edges, fleet.authorities, tenants, fleet.publishers, before=previous
+        )
         self._grounds = grounds
         held = hold is not NOTHING
         return Built(self._graph, tuple(sorted(set(found))), kept, fleet_kept, grounds, held)
@@ -113,11 +116,12 @@ class Builder:
 
     def _read_fleet(self, loaded: Loaded) -> Fleet:
         if self._fleet is not None:
-            roster, attachments, fleet = self._fleet
-            if roster is loaded.fleet and attachments is loaded.attachments:
+            roster, attachments, unfetched, fleet = self._fleet
+            same = roster is loaded.fleet and attachments is loaded.attachments
+            if same and unfetched == loaded.unfetched:
                 return fleet
         fleet = build_fleet(loaded)
-        self._fleet = (loaded.fleet, loaded.attachments, fleet)
+        self._fleet = (loaded.fleet, loaded.attachments, loaded.unfetched, fleet)
         return fleet
 
     def _find_broken(self, loaded: Loaded, losers: frozenset[str]) -> frozenset[str]:
@@ -154,8 +158,10 @@ class Builder:
 
 def _last_fleet(previous: Graph | None, broken: Fleet) -> Fleet:
     if previous is None or not previous.edges:  # no gateway is served, so nothing can be widened
-        return Fleet(broken.places, {}, broken.authorities)
-    return Fleet(previous.places, previous.edges, previous.authorities)
+        return Fleet(broken.places, {}, broken.authorities, broken.publishers)
+    # Whoever publishes has no part in the mistake, and may take something back meanwhile.
+    publishers = follow_publishers(previous.publishers, broken.publishers)
+    return Fleet(previous.places, previous.edges, previous.authorities, publishers)
 
 
 def _mistakes(found: list[Diagnostic], loaded: Loaded, fleet_kept: bool) -> list[Diagnostic]:

@@ -8,23 +8,24 @@ from typing import Any, TypeGuard
 
 from xds_server.policy import BUILT_IN_ENVIRONMENTS, FLEET_KINDS, Draft
 from xds_server.policy.draft import Pattern
-from xds_server.policy.kinds.names import NAME
+from xds_server.policy.kinds.names import NAME, POLICY_NAME
 
 from .fleet import Fleet
 from .reference import (
     Dangling,
     Path,
+    unfollowed_policy,
     unknown_environment,
     unknown_flavor,
     unknown_issuer,
     unknown_location,
-    unknown_policy,
     unknown_workspace,
 )
 from .tenant import TenantSource
 
 _EACH = None
 _NAME = re.compile(NAME)
+_POLICY_NAME = re.compile(POLICY_NAME)
 _DEPLOYMENT = ("spec", "deployments", _EACH)
 _BACKEND = (*_DEPLOYMENT, "revisions", _EACH, "backends", _EACH)
 
@@ -41,7 +42,7 @@ def check_draft(draft: Draft, sources: Mapping[str, TenantSource], fleet: Fleet)
         source = sources.get(owner)
         if source is None or source.workspace is None:
             yield unknown_workspace(draft, owner)
-        yield from _check_within(draft, owner, source)
+        yield from _check_within(draft, owner, source, fleet)
     for path, backend in draft.find(_BACKEND):
         if isinstance(backend, Mapping):
             yield from _check_backend(draft, path, backend, fleet)
@@ -58,12 +59,14 @@ def _check_workspace(draft: Draft, sources: Mapping[str, TenantSource], fleet: F
                 yield unknown_environment(draft, path, name, own, known)
 
 
-def _check_within(draft: Draft, owner: str, source: TenantSource | None) -> Iterator[Dangling]:
-    policies = {policy.name for policy in source.policies} if source is not None else set()
+def _check_within(draft: Draft, owner: str, source: TenantSource | None, fleet: Fleet) -> Iterator[Dangling]:
+    policies = {policy.name: policy for policy in source.policies} if source is not None else {}
     attached = ("spec",) if draft.kind == "Environment" else _DEPLOYMENT
-    for path, name in _find_names(draft, (*attached, "policies", _EACH)):
-        if name not in policies:
-            yield unknown_policy(draft, path, name, owner, policies)
+    for path, name in draft.find((*attached, "policies", _EACH)):
+        if isinstance(name, str) and _POLICY_NAME.fullmatch(name):
+            lost = unfollowed_policy(draft, path, name, owner, own=policies, publishers=fleet.publishers)
+            if lost is not None:
+                yield lost
     known = _environments(source)
     for path, name in _find_names(draft, (*_DEPLOYMENT, "environment")):
         if name not in known:

@@ -32,3 +32,10 @@ def suggest(name: str, known: Iterable[str], remedy: str) -> str:
     """The hint for a name that refers to nothing: the name that was meant, or what to do."""
     close = closest(name, known)
     return f"did you mean `{close}`?" if close else remedy
+
+
+def list_some(names: Iterable[str], most: int = 5) -> str:
+    """The first of some names in quotes, and how many more there are."""
+    every = sorted(names)
+    more = f" and {len(every) - most} more" if len(every) > most else ""
+    return ", ".join(f"`{each}`" for each in every[:most]) + more

@@ -1,14 +1,15 @@
-"""The fleet's part of the graph: places, gateways and issuers, which belong to no workspace."""
+"""The fleet's part of the graph: places, gateways, issuers and policy sources, which belong to no workspace."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from xds_server.policy import BUILT_IN_LOCATIONS, Gateway, Issuer, Loaded, Location
 
 from .graph import Authority, Certificate, Edge
 from .place import Flavor, Place
+from .publisher import Publishers, build_publishers
 from .reference import Dangling, unknown_callee
 
 
@@ -19,6 +20,7 @@ class Fleet:
     places: Mapping[str, Place]
     edges: Mapping[str, Edge]
     authorities: Mapping[str, Authority]
+    publishers: Publishers = field(default_factory=dict)
 
 
 def build_fleet(loaded: Loaded) -> Fleet:
@@ -31,6 +33,7 @@ def build_fleet(loaded: Loaded) -> Fleet:
         places=_build_places(locations),
         edges={gateway.name: Edge(gateway, _read_certificates(loaded, gateway)) for gateway in gateways},
         authorities={issuer.name: Authority(issuer, loaded.jwks(issuer)) for issuer in issuers},
+        publishers=build_publishers(loaded),
     )
 
 

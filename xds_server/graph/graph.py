@@ -12,6 +12,7 @@ from xds_server.shards import EMPTY, Shards
 
 from .endpoint import Endpoint
 from .place import Place
+from .publisher import Publishers
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ class Graph:
     edges: Mapping[str, Edge] = field(default_factory=dict)
     authorities: Mapping[str, Authority] = field(default_factory=dict)
     tenants: Shards[Tenant] = EMPTY
+    publishers: Publishers = field(default_factory=dict)
     before: InitVar[Graph | None] = None
     """The graph that this one follows: of it stays what is the same."""
     endpoints: Shards[Endpoint] = field(init=False, compare=False, repr=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from xds_server.policy import Gateway, Issuer, Location, Roster, attached
+from xds_server.policy import Gateway, Issuer, Location, PolicySource, Roster, attached
 
 from .fleet import Fleet
 from .graph import Graph
@@ -27,14 +27,15 @@ def hold_fleet(
 ) -> tuple[Fleet, Ground]:
     """The fleet with what is held of it, and its ground.
 
-    Gateways stay if they are held. Issuers and locations follow the manifests, so that trust withdrawn is withdrawn
-    at once; but where none at all is declared any more, that is no withdrawal: a file is gone, and they stay.
+    Gateways stay if they are held. Issuers, locations and policy sources follow the manifests, so that trust withdrawn
+    is withdrawn at once; but where none at all is declared any more, that is no withdrawal: a file is gone, and they
+    stay.
     """
     if before is None:
         return fleet, now
     kinds = {each.kind for each in now.roster}
     stay = {Gateway.kind} if hold.gateways else set()
-    stay |= {kind for kind in (Issuer.kind, Location.kind) if kind not in kinds}
+    stay |= {kind for kind in (Issuer.kind, Location.kind, PolicySource.kind) if kind not in kinds}
     held = tuple(each for each in before.roster if each.kind in stay)
     if not held:
         return fleet, now
@@ -44,6 +45,7 @@ def hold_fleet(
             previous.places if Location.kind in stay else fleet.places,
             previous.edges if Gateway.kind in stay else fleet.edges,
             previous.authorities if Issuer.kind in stay else fleet.authorities,
+            previous.publishers if PolicySource.kind in stay else fleet.publishers,
         ),
         Ground(Roster.of(rest + held), {**now.attachments, **attached(held, before.attachments)}),
     )

@@ -98,7 +98,12 @@ class Overlay:
             tenant = graph.tenants[name]
             tenants[name] = replace(tenant, endpoints=tenant.endpoints.amend((), endpoints))
         return Graph(
-            graph.places, graph.edges, graph.authorities, graph.tenants.amend((), tenants), before=self._last
+            graph.places,
+            graph.edges,
+            graph.authorities,
+            graph.tenants.amend((), tenants),
+            graph.publishers,
+            before=self._last,
         )
 
 

@@ -2,12 +2,15 @@
 
 ``allowed(d) = (union of the environment's policies or ALL) ∩ (union of the deployment's policies or ALL)``, for each
 aspect (``location``, ``flavor``) on its own, all aspects together. A deployment can narrow what its environment
-allows and never widen it.
+allows and never widen it. Policies of a source are a union of their own at each of the two: a workspace can narrow
+what they allow and never widen it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+
+from xds_server.policy import AnyPolicy
 
 from .place import Flavor, Place
 
@@ -21,7 +24,7 @@ def environment_point(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """One policy as a set: what it allows of one aspect.
+    """One policy as a set: what it allows of one aspect. ``policy`` is the reference that leads to it.
 
     ``choices`` are ``(type, name)`` pairs: ``("continent", "eu")`` for locations, ``("gpu", "a100")`` or
     ``("gpu", None)`` (any flavor of the type) for flavors. ``origin`` is ``file:line`` of the policy.
@@ -43,9 +46,22 @@ class Allowance:
         )
 
 
+def allow(reference: str, policy: AnyPolicy, resource_type: str) -> Allowance | None:
+    """What a policy allows a resource of a type; None if it says nothing about that type."""
+    spec = policy.spec
+    if resource_type not in spec.resource_types:
+        return None
+    allowed = spec.locations if spec.type == "location" else spec.flavors
+    choices = frozenset((each.type, each.name) for each in allowed)
+    return Allowance(reference, spec.type, choices, str(policy.origin))
+
+
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """The policies attached at one point. ``point`` names it for people, as ``environment production``."""
+    """The policies of one origin, the workspace or a source, attached at one point.
+
+    ``point`` names it for people, as ``environment production``.
+    """
 
     point: str
     allowances: tuple[Allowance, ...]

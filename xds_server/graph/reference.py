@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from xds_server.policy import Diagnostic, Draft, Manifest, Severity
 
-from .fault import fault, suggest
+from .fault import fault, list_some, suggest
 from .place import Place
+from .publisher import Publisher, Publishers, split_reference
 
 Path = tuple[str | int, ...]
 Key = tuple[str, str | None, str]
@@ -81,6 +82,53 @@ def unknown_policy(
     hint = suggest(name, known, "declare it as a Policy of this workspace")
     message = f"there is no policy `{name}` in workspace `{workspace}`"
     return _aim(fault(subject, "unknown-policy", path, message, hint), ("Policy", workspace, name))
+
+
+def unfollowed_policy(
+    subject: Manifest | Draft,
+    path: Path,
+    reference: str,
+    workspace: str,
+    *,
+    own: Mapping[str, object],
+    publishers: Publishers,
+) -> Dangling | None:
+    """What keeps a reference to a policy, of the workspace or of a source, from being followed; None if it can be."""
+    source, name = split_reference(reference)
+    if source is None:
+        return None if name in own else unknown_policy(subject, path, name, workspace, own)
+    publisher = publishers.get(source)
+    if publisher is None:
+        return _unknown_source(subject, path, source, publishers)
+    if publisher.publication is None:
+        return _unfetched_source(subject, path, reference, publisher)
+    return None if name in publisher.policies else _unpublished_policy(subject, path, reference, publisher)
+
+
+def _unknown_source(subject: Manifest | Draft, path: Path, name: str, known: Iterable[str]) -> Dangling:
+    hint = suggest(name, known, "declare it as a PolicySource")
+    message = f"there is no policy source `{name}`"
+    return _aim(fault(subject, "unknown-source", path, message, hint), ("PolicySource", None, name))
+
+
+def _unfetched_source(
+    subject: Manifest | Draft, path: Path, reference: str, publisher: Publisher
+) -> Dangling:
+    source = publisher.source
+    message = f"nothing that `{source.name}` publishes at {source.spec.url} is known: {publisher.missing}"
+    hint = f"the control plane goes on asking; offline, say it with `--source {source.name}=FILE`"
+    return _aim(fault(subject, "unfetched-source", path, message, hint), ("Policy", None, reference))
+
+
+def _unpublished_policy(
+    subject: Manifest | Draft, path: Path, reference: str, publisher: Publisher
+) -> Dangling:
+    source, name = publisher.source, split_reference(reference)[1]
+    near = [f"{source.name}/{each}" for each in publisher.policies]
+    hint = suggest(reference, near, "it publishes " + list_some(publisher.policies))
+    message = f"`{source.name}` publishes no policy `{name}`"
+    found = fault(subject, "unpublished-policy", path, message, hint)
+    return _aim(found, ("Policy", None, reference))
 
 
 def unknown_location(subject: Manifest | Draft, path: Path, name: str, known: Iterable[str]) -> Dangling:

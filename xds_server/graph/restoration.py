@@ -50,7 +50,7 @@ def restore(fleet: Loaded | None, workspaces: Mapping[str, Remains], today: Load
         grounds[None] = ground
     else:
         base, ground = _found(today) if today is not None else _found(Loaded(EMPTY))
-        base = Fleet(base.places, {}, base.authorities)
+        base = Fleet(base.places, {}, base.authorities, base.publishers)
     tenants: dict[str, Tenant] = {}
     for name, remains in sorted(workspaces.items()):
         old, own = _found(remains.fleet) if remains.fleet is not None else (base, ground)
@@ -61,10 +61,11 @@ def restore(fleet: Loaded | None, workspaces: Mapping[str, Remains], today: Load
             lost[name] = errors[0]
         elif tenant is not None:
             if old is not base:
-                tenant = distrust(restrict(tenant, base.places), base.authorities)
+                tenant = distrust(restrict(tenant, base), base.authorities)
             tenants[name] = tenant
             grounds[name] = Ground(source.roster, remains.loaded.attachments, own)
-    return Restored(Graph(base.places, base.edges, base.authorities, Shards(tenants)), grounds, lost)
+    graph = Graph(base.places, base.edges, base.authorities, Shards(tenants), base.publishers)
+    return Restored(graph, grounds, lost)
 
 
 def _found(loaded: Loaded) -> tuple[Fleet, Ground]:

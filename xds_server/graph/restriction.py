@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Final
+
+from xds_server.policy import Agent, Function, Model
 
 from .endpoint import Backend, Trust
 from .fleet import Fleet
 from .graph import Authority, Graph, Tenant
 from .place import Place
+from .placement import Allowance, Placement, allow
+from .publisher import Publishers, find_policy
+
+_TYPES: Final = {each.segment: each.resource_type for each in (Model, Agent, Function)}
 
 
 def keep(previous: Graph | None, name: str, fleet: Fleet) -> Tenant | None:
@@ -18,7 +25,8 @@ def keep(previous: Graph | None, name: str, fleet: Fleet) -> Tenant | None:
         return tenant
     if fleet.authorities != previous.authorities:
         tenant = distrust(tenant, fleet.authorities)
-    return tenant if fleet.places == previous.places else restrict(tenant, fleet.places)
+    same = fleet.places == previous.places and fleet.publishers == previous.publishers
+    return tenant if same else restrict(tenant, fleet)
 
 
 def distrust(tenant: Tenant, authorities: Mapping[str, Authority]) -> Tenant:
@@ -50,22 +58,46 @@ def _relocate(backend: Backend, places: Mapping[str, Place]) -> Backend | None:
     )
 
 
-def restrict(tenant: Tenant, places: Mapping[str, Place]) -> Tenant:
-    """A kept tenant on today's map: backends whose place is gone, or is no longer allowed, are out (fail closed)."""
+def _follow(placement: Placement, publishers: Publishers, segment: str) -> Placement:
+    """Policies with what sources say of them today. One that is published no more stays as it last was."""
+    return Placement(
+        tuple(
+            replace(each, allowances=tuple(_follow_one(each.allowances, publishers, segment)))
+            for each in placement.attachments
+        )
+    )
+
+
+def _follow_one(
+    allowances: tuple[Allowance, ...], publishers: Publishers, segment: str
+) -> Iterator[Allowance]:
+    for each in allowances:
+        policy = find_policy(each.policy, {}, publishers)
+        found = each if policy is None else allow(each.policy, policy, _TYPES[segment])
+        if found is not None:
+            yield found
+
+
+def restrict(tenant: Tenant, fleet: Fleet) -> Tenant:
+    """A kept tenant on today's map and within what is published today.
+
+    Backends whose place is gone, or is no longer allowed, are out (fail closed).
+    """
     moved = {}
     for path, endpoint in tenant.endpoints.items():
         deployments = []
         for deployment in endpoint.deployments:
+            placement = _follow(deployment.placement, fleet.publishers, endpoint.segment)
             revisions = []
             for revision in deployment.revisions:
                 allowed = []
                 for backend in revision.backends:
-                    today = _relocate(backend, places)
-                    if today is not None and deployment.placement.admits(today.place, today.flavor):
+                    today = _relocate(backend, fleet.places)
+                    if today is not None and placement.admits(today.place, today.flavor):
                         allowed.append(today)
                 same = tuple(allowed) == revision.backends
                 revisions.append(revision if same else replace(revision, backends=tuple(allowed)))
-            deployments.append(replace(deployment, revisions=tuple(revisions)))
+            deployments.append(replace(deployment, revisions=tuple(revisions), placement=placement))
         restricted = replace(endpoint, deployments=tuple(deployments))
         if restricted != endpoint:
             moved[path] = restricted

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from xds_server.policy import (
     BUILT_IN_ENVIRONMENTS,
+    AnyPolicy,
     Diagnostic,
     Environment,
     Loaded,
@@ -23,13 +24,13 @@ from xds_server.policy import (
 )
 from xds_server.shards import EMPTY, Shards
 
-from .context import Context
+from .context import Context, Difference
 from .deferral import defer_endpoint
 from .endpoint import Endpoint, Trust, path_of
 from .fault import fault
 from .fleet import Fleet
 from .graph import Authority, Tenant
-from .reference import unknown_environment, unknown_issuer, unknown_policy, unknown_workspace
+from .reference import unfollowed_policy, unknown_environment, unknown_issuer, unknown_workspace
 from .workload import build_endpoint
 
 _A_SLIP = 0.9
@@ -113,14 +114,15 @@ class EndpointCache:
         self, workloads: Shards[Workload], changed: frozenset[str], before: Context, now: Context
     ) -> set[str]:
         """Those whose own part of the context differs, and those with mistakes, whose hints may name others."""
-        # What nobody has read yet refers to no file, and need not be read to find that another one changed.
-        files_only = replace(before, files={}) == replace(now, files={})
+        difference = Difference.between(before, now)
         return {
             slot
             for slot, workload in workloads.items()
             if slot not in changed
-            and not (files_only and workload.brief is not None)
-            and (slot in self._faults or before.narrow(workload) != now.narrow(workload))
+            and (
+                slot in self._faults
+                or (difference.may_concern(workload) and before.narrow(workload) != now.narrow(workload))
+            )
         }
 
 
@@ -146,21 +148,21 @@ def build_tenant(
     workspace = source.workspace or _stand_in(next(iter(source.roster)))
     if source.workspace is None:
         found += [unknown_workspace(manifest, workspace.name) for manifest in source.roster]
-    policies = {policy.name: policy for policy in source.policies}
+    policies: dict[str, AnyPolicy] = {policy.name: policy for policy in source.policies}
     for environment in source.environments:
-        found += [
-            unknown_policy(environment, ("spec", "policies", at), name, workspace.name, policies)
-            for at, name in enumerate(environment.spec.policies)
-            if name not in policies
-        ]
+        for at, name in enumerate(environment.spec.policies):
+            at_policy = ("spec", "policies", at)
+            lost = unfollowed_policy(
+                environment, at_policy, name, workspace.name, own=policies, publishers=fleet.publishers
+            )
+            found += [] if lost is None else [lost]
     trusts = tuple(
         _trust(fleet.authorities[name], workspace)
         for name in workspace.spec.issuers
         if name in fleet.authorities
     )
-    cache.update(
-        source.workloads, Context(workspace, trusts, environments, policies, fleet.places, loaded.attachments)
-    )
+    context = Context(workspace, trusts, environments, policies, fleet.places, loaded.files, fleet.publishers)
+    cache.update(source.workloads, context)
     if source.workspace is not None:
         found += _check_workspace(source.workspace, source, fleet, environments)
         found += _check_names(source, environments, cache.environments)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from xds_server.policy import AnyPolicy, Diagnostic, Manifest, Workload
 from xds_server.policy import Deployment as DeploymentSpec
-from xds_server.policy import Diagnostic, Manifest, Policy, Workload
 from xds_server.policy import Revision as RevisionSpec
 
 from .backend import build_backend, build_health_check
@@ -14,8 +14,9 @@ from .context import Context
 from .endpoint import Backend, Deployment, Endpoint, Revision
 from .fault import fault
 from .handling import BOUNDLESS, build_handling, build_limits
-from .placement import UNBOUND, Allowance, Attachment, Placement, environment_point
-from .reference import unknown_environment, unknown_policy
+from .placement import UNBOUND, Allowance, Attachment, Placement, allow, environment_point
+from .publisher import split_reference
+from .reference import unfollowed_policy, unknown_environment
 from .rollout import build_plan, divide
 from .routing import build_routing, find_forbidden, find_stranded, route
 from .rule import ClaimRule
@@ -75,24 +76,28 @@ def build_placement(workload: Workload, spec: DeploymentSpec, context: Context) 
     points = ((environment_point(spec.environment), inherited), ("the deployment", spec.policies))
     return Placement(
         tuple(
-            Attachment(point, tuple(_allowances(workload, names, context.policies)))
+            Attachment(point, tuple(_allowances(workload, together, context.policies)))
             for point, names in points
-            if names
+            for together in _by_source(names)
         )
     )
 
 
+def _by_source(references: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """The policies of each origin by themselves, the workspace's own first, each once."""
+    every = dict.fromkeys(references)
+    for source in sorted({split_reference(each)[0] or "" for each in every}):
+        yield tuple(each for each in every if (split_reference(each)[0] or "") == source)
+
+
 def _allowances(
-    workload: Workload, names: tuple[str, ...], policies: Mapping[str, Policy]
+    workload: Workload, names: tuple[str, ...], policies: Mapping[str, AnyPolicy]
 ) -> Iterator[Allowance]:
-    for name in dict.fromkeys(names):
+    for name in names:
         policy = policies.get(name)
-        if policy is None or workload.resource_type not in policy.spec.resource_types:
-            continue
-        spec = policy.spec
-        allowed = spec.locations if spec.type == "location" else spec.flavors
-        choices = frozenset((each.type, each.name) for each in allowed)
-        yield Allowance(name, spec.type, choices, str(policy.origin))
+        found = allow(name, policy, workload.resource_type) if policy is not None else None
+        if found is not None:
+            yield found
 
 
 def _check_deployment(
@@ -104,7 +109,12 @@ def _check_deployment(
         yield unknown_environment(workload, at_name, spec.environment, owner, wider.environments)
     for at, name in enumerate(spec.policies):
         if name not in context.policies:
-            yield unknown_policy(workload, (*path, "policies", at), name, owner, wider.policies)
+            at_policy = (*path, "policies", at)
+            lost = unfollowed_policy(
+                workload, at_policy, name, owner, own=wider.policies, publishers=wider.publishers
+            )
+            if lost is not None:
+                yield lost
 
 
 def _build_revisions(

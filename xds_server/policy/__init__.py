@@ -48,6 +48,7 @@ from xds_server.policy.kinds.policy import (
     LocationPolicy,
     Policy,
 )
+from xds_server.policy.kinds.policy_source import AnyPolicy, PolicySource, PolicySourceSpec, PublishedPolicy
 from xds_server.policy.kinds.rollout import Rollout
 from xds_server.policy.kinds.routing import Routing
 from xds_server.policy.kinds.traffic import Shadow, Sticky, StickyCookie
@@ -73,6 +74,7 @@ from xds_server.policy.kinds.workspace import (
 )
 from xds_server.policy.loading import Loaded, load
 from xds_server.policy.origin import Origin
+from xds_server.policy.publication import LARGEST_PUBLICATION, Publication, read_publication
 from xds_server.policy.roster import FLEET, Roster, ordered
 from xds_server.policy.suggestion import closest, did_you_mean
 from xds_server.policy.unread import Brief, Known, list_plain
@@ -89,6 +91,7 @@ __all__ = [
     "FLEET",
     "FLEET_KINDS",
     "KINDS",
+    "LARGEST_PUBLICATION",
     "RESOURCE_TYPES",
     "Access",
     "Address",
@@ -96,6 +99,7 @@ __all__ = [
     "Agent",
     "AllowedFlavor",
     "AllowedPlace",
+    "AnyPolicy",
     "Backend",
     "BackendHealthCheck",
     "BackendTls",
@@ -133,7 +137,11 @@ __all__ = [
     "Part",
     "Paths",
     "Policy",
+    "PolicySource",
+    "PolicySourceSpec",
     "Position",
+    "Publication",
+    "PublishedPolicy",
     "Retries",
     "Revision",
     "Rollout",
@@ -166,6 +174,7 @@ __all__ = [
     "ordered",
     "parse_address",
     "parse_duration",
+    "read_publication",
     "references",
     "resolved",
 ]

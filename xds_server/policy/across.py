@@ -11,6 +11,7 @@ from xds_server.policy.kinds import Manifest
 from xds_server.policy.kinds.gateway import Gateway
 from xds_server.policy.kinds.issuer import Issuer
 from xds_server.policy.kinds.location import Location
+from xds_server.policy.kinds.policy_source import PolicySource
 from xds_server.policy.reading.fault import Path
 
 
@@ -42,7 +43,7 @@ def repeats(manifests: Iterable[Manifest], drafts: Iterable[Draft]) -> Iterator[
 
 
 def clashes(subjects: Iterable[Manifest | Draft]) -> Iterator[Diagnostic]:
-    """What goes by different names and claims the same thing: a region, or the tokens of an issuer."""
+    """What goes by different names and claims the same thing: a region, the tokens of an issuer, a publication."""
     those = list(subjects)
     regions = [(subject, region) for subject in those if (region := _region(subject)) is not None]
     yield from _twice(regions, ("spec", "region"), "duplicate-region", "the region")
@@ -50,6 +51,8 @@ def clashes(subjects: Iterable[Manifest | Draft]) -> Iterator[Diagnostic]:
     yield from _twice(tokens, ("spec", "issuer"), "duplicate-issuer", "the issuer")
     nodes = [(subject, claim) for subject in those for claim in claim_nodes(subject)]
     yield from _twice(nodes, ("spec", "nodes"), "duplicate-nodes", "the claim to nodes with")
+    sources = [(subject, url) for subject in those if (url := _url(subject)) is not None]
+    yield from _twice(sources, ("spec", "url"), "duplicate-source", "the URL")
     first = {region: location for location, region in reversed(regions)}
     for region, location in first.items():
         if region in BUILT_IN_LOCATIONS and location.key != ("Location", None, region):
@@ -68,6 +71,12 @@ def _issuer(subject: Manifest | Draft) -> str | None:
     if isinstance(subject, Issuer):
         return subject.spec.issuer
     return _word(subject, "Issuer", ("spec", "issuer"))
+
+
+def _url(subject: Manifest | Draft) -> str | None:
+    if isinstance(subject, PolicySource):
+        return subject.spec.url
+    return _word(subject, "PolicySource", ("spec", "url"))
 
 
 def claim_nodes(subject: Manifest | Draft) -> list[str]:

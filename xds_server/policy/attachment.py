@@ -16,22 +16,30 @@ from xds_server.policy.kinds import Manifest
 from xds_server.policy.kinds.gateway import Gateway
 from xds_server.policy.kinds.issuer import DEVELOPMENT_JWKS, Issuer
 from xds_server.policy.kinds.names import FileName
+from xds_server.policy.kinds.policy_source import PolicySource
 from xds_server.policy.kinds.workload import Agent, Backend, Function, Model, Workload
 from xds_server.policy.pem import certificate_problem, key_problem, pair_problem
 from xds_server.policy.reading.fault import Fault, Path
 from xds_server.policy.rules.jwks import jwks_file_problem
 from xds_server.policy.suggestion import closest
 
-Role = Literal["jwks", "certificate", "key", "ca", "credential"]
+Role = Literal["jwks", "certificate", "key", "ca", "credential", "publication"]
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A mention of a file: where it stands in the manifest, the file as written, what it is for."""
+    """A mention of a file: where it stands in the manifest, the file as written, what it is for.
+
+    A `publication` is not in the policy folder: it is attached under its URL once it was fetched.
+    """
 
     path: Path
     file: str
     role: Role
+
+    def key(self, file: str) -> str:
+        """Under which name the file is attached, for a manifest of `file`."""
+        return self.file if self.role == "publication" else resolved(file, self.file)
 
 
 _LISTENER = ("spec", "listeners", None, "tls")
@@ -45,6 +53,7 @@ _WORKLOAD: tuple[tuple[Pattern, Role], ...] = (
 _PLACES: dict[str, tuple[tuple[Pattern, Role], ...]] = {
     "Gateway": (((*_LISTENER, "certificate"), "certificate"), ((*_LISTENER, "key"), "key")),
     "Issuer": ((("spec", "jwks", "file"), "jwks"),),
+    "PolicySource": ((("spec", "ca"), "ca"), (("spec", "tokenFile"), "credential")),
     **{kind.kind: _WORKLOAD for kind in (Model, Agent, Function)},
 }
 """Where each kind mentions files, for drafts: of a manifest, its types know."""
@@ -75,6 +84,8 @@ def references(manifest: Manifest) -> tuple[Reference, ...]:
             return (Reference(("spec", "jwks", "file"), spec.jwks.file, "jwks"),)
         case Issuer(spec=spec) if spec.jwks.development:
             return (Reference(("spec", "jwks", "development"), DEVELOPMENT_JWKS, "jwks"),)
+        case PolicySource():
+            return _of_source(manifest)
         case Workload():
             return tuple(
                 reference
@@ -86,6 +97,16 @@ def references(manifest: Manifest) -> tuple[Reference, ...]:
                 for reference in _of_backend((*way, "backends", place), backend)
             )
     return ()
+
+
+def _of_source(source: PolicySource) -> tuple[Reference, ...]:
+    spec = source.spec
+    files: tuple[tuple[str, Role, str | None], ...] = (
+        ("url", "publication", spec.url),
+        ("ca", "ca", spec.ca),
+        ("tokenFile", "credential", spec.token_file),
+    )
+    return tuple(Reference(("spec", key), file, role) for key, role, file in files if file is not None)
 
 
 def _of_backend(path: Path, backend: Backend) -> Iterator[Reference]:
@@ -123,7 +144,7 @@ def resolved(file: str, written: str) -> str:
 
 def attached(manifests: Iterable[Manifest], attachments: Mapping[str, bytes]) -> dict[str, bytes]:
     """The files that these manifests refer to, as far as they are there."""
-    names = (resolved(each.origin.file, found.file) for each in manifests for found in references(each))
+    names = (found.key(each.origin.file) for each in manifests for found in references(each))
     return {name: attachments[name] for name in sorted(set(names)) if name in attachments}
 
 
@@ -134,6 +155,8 @@ def attachment_faults(
     faults = []
     contents: dict[Path, bytes] = {}
     for reference in found:
+        if reference.role == "publication":  # what lacks one is told where a policy of it is attached
+            continue
         content = attachments.get(resolved(file, reference.file))
         if content is None or reference.file.startswith("/"):
             faults.append(_missing(file, reference, attachments))
@@ -182,7 +205,7 @@ def _missing(file: str, reference: Reference, attachments: Mapping[str, bytes]) 
         return Fault("missing-file", reference.path, message, "write it relative to this file")
     folder = posixpath.dirname(file)
     ending = posixpath.splitext(reference.file)[1]
-    alike = [each for each in attachments if each.endswith(ending) and each != DEVELOPMENT_JWKS]
+    alike = [each for each in attachments if each.endswith(ending) and not _is_foreign(each)]
     near = closest(reference.file, [posixpath.relpath(each, folder or ".") for each in alike])
     hint = (
         f"did you mean `{near}`?"
@@ -194,6 +217,11 @@ def _missing(file: str, reference: Reference, attachments: Mapping[str, bytes]) 
     return Fault(
         "missing-file", reference.path, f"there is no file `{reference.file}` in the policy folder", hint
     )
+
+
+def _is_foreign(name: str) -> bool:
+    """Whether an attachment is no file of the policy folder."""
+    return name == DEVELOPMENT_JWKS or "://" in name
 
 
 @lru_cache(maxsize=1024)

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from xds_server.policy.attachment import Reference, draft_references, references
 from xds_server.policy.diagnostic import EVERYTHING, Diagnostic, Position, Severity
-from xds_server.policy.entry import AttachmentFault, Entry, find_faults
+from xds_server.policy.entry import AttachmentFault, Entry, find_faults, place
 from xds_server.policy.kinds import FLEET_KINDS, Manifest
-from xds_server.policy.origin import Origin
-from xds_server.policy.piece import Document, read_piece
-from xds_server.policy.reading.document import split
+from xds_server.policy.piece import read_piece
+from xds_server.policy.reading.document import normal, split
 from xds_server.policy.roster import Register
 from xds_server.policy.unread import Known, unread
 from xds_server.shards import EMPTY, Shards
@@ -133,14 +131,14 @@ class LoadCache:
         known = last.pieces if last is not None else {}
         elsewhere = {piece: line for line, piece in known}
         pieces: dict[tuple[int, str], tuple[Entry, ...]] = {}
-        for line, piece in split(_normal(text)):
+        for line, piece in split(normal(text)):
             if (line, piece) in known:
                 pieces[line, piece] = known[line, piece]
             elif piece in elsewhere:
                 before = elsewhere[piece]
                 pieces[line, piece] = tuple(entry.moved(line - before) for entry in known[before, piece])
             else:
-                pieces[line, piece] = tuple(_entry(name, line, piece, each) for each in read_piece(piece))
+                pieces[line, piece] = tuple(place(name, line, piece, each) for each in read_piece(piece))
         if not any(pieces.values()):
             emptied = last is not None and _holders(last) != frozenset()
             pieces[1, ""] = (_empty(name, last, self._warm) if emptied else _without_manifest(name),)
@@ -152,8 +150,8 @@ _NO_FILE = File(None, {})
 
 def _foreknown(name: str, text: str, known: tuple[Known, ...]) -> File:
     """A file as if it had been read, as far as it is known what stands in it."""
-    normal = _normal(text)
-    pieces = dict(split(normal)) if "---" in normal else {1: normal}
+    plain = normal(text)
+    pieces = dict(split(plain)) if "---" in plain else {1: plain}
     entries: dict[tuple[int, str], tuple[Entry, ...]] = {}
     manifests = []
     for each in known:
@@ -162,33 +160,6 @@ def _foreknown(name: str, text: str, known: tuple[Known, ...]) -> File:
         manifests.append(manifest)
         entries[each.first, piece] = (Entry(manifest, (), ()),)
     return File(text if len(entries) == len(pieces) else None, entries, tuple(manifests))
-
-
-def _entry(file: str, line: int, piece: str, document: Document) -> Entry:
-    manifest = document.manifest
-    origin = Origin(file, line + document.line, piece, line, document.index)
-    if manifest is not None:
-        manifest.stand_at(origin)
-    draft = document.draft.at(origin) if document.draft is not None else None
-    found: tuple[Reference, ...] = ()
-    if manifest is not None:
-        found = references(manifest)
-    elif draft is not None:
-        found = draft_references(draft)
-    return Entry(manifest, found, tuple(_diagnostics(document, file, line)), draft)
-
-
-def _diagnostics(document: Document, file: str, line: int) -> Iterable[Diagnostic]:
-    for mark, fault in document.faults:
-        yield Diagnostic(
-            fault.code,
-            fault.severity,
-            Position(file, line + mark.line, mark.column + 1),
-            document.title,
-            fault.message,
-            fault.hint,
-            document.concerned,
-        )
 
 
 def _empty(file: str, last: File | None, warm: bool) -> Entry:
@@ -222,9 +193,3 @@ def _without_manifest(file: str) -> Entry:
     position = Position(file, 1, 1)
     message = "the file holds no manifest"
     return Entry(None, (), (Diagnostic("no-manifest", Severity.WARNING, position, "file", message),))
-
-
-def _normal(text: str) -> str:
-    """The text without a byte order mark, and with one kind of line end."""
-    text = text.removeprefix("\ufeff")
-    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text

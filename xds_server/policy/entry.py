@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from xds_server.policy.attachment import Reference, attachment_faults
-from xds_server.policy.diagnostic import Diagnostic
+from xds_server.policy.attachment import Reference, attachment_faults, draft_references, references
+from xds_server.policy.diagnostic import Diagnostic, Position
 from xds_server.policy.draft import Draft
 from xds_server.policy.kinds import Manifest
+from xds_server.policy.origin import Origin
+from xds_server.policy.piece import Document
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,34 @@ class Entry:
             for each in self.diagnostics
         )
         return Entry(manifest, self.references, diagnostics, draft)
+
+
+def place(file: str, line: int, piece: str, document: Document) -> Entry:
+    """The entry of a document in a piece of a file that begins at this line."""
+    manifest = document.manifest
+    origin = Origin(file, line + document.line, piece, line, document.index)
+    if manifest is not None:
+        manifest.stand_at(origin)
+    draft = document.draft.at(origin) if document.draft is not None else None
+    found: tuple[Reference, ...] = ()
+    if manifest is not None:
+        found = references(manifest)
+    elif draft is not None:
+        found = draft_references(draft)
+    return Entry(manifest, found, tuple(_diagnostics(document, file, line)), draft)
+
+
+def _diagnostics(document: Document, file: str, line: int) -> Iterator[Diagnostic]:
+    for mark, fault in document.faults:
+        yield Diagnostic(
+            fault.code,
+            fault.severity,
+            Position(file, line + mark.line, mark.column + 1),
+            document.title,
+            fault.message,
+            fault.hint,
+            document.concerned,
+        )
 
 
 @dataclass(frozen=True, slots=True)

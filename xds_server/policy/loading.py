@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from posixpath import basename, dirname
 
@@ -15,6 +15,8 @@ from xds_server.policy.diagnostic import EVERYTHING, Diagnostic, Position, Sever
 from xds_server.policy.draft import Draft
 from xds_server.policy.kinds import Manifest
 from xds_server.policy.kinds.issuer import Issuer
+from xds_server.policy.kinds.policy_source import PolicySource
+from xds_server.policy.publication import Publication, read_publication
 from xds_server.policy.roster import FLEET, Roster, ordered
 from xds_server.shards import Shards
 
@@ -32,11 +34,19 @@ class Loaded:
     diagnostics: tuple[Diagnostic, ...] = ()
     attachments: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     broken: tuple[Draft, ...] = field(default=(), repr=False)
+    unfetched: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """By URL, why nothing that is published there could be had so far."""
 
     @cached_property
     def manifests(self) -> tuple[Manifest, ...]:
         """All of them, by file and line."""
         return tuple(ordered(each for roster in self.rosters.values() for each in roster))
+
+    @cached_property
+    def files(self) -> Mapping[str, bytes]:
+        """The attachments that are files of the policy folder: without what policy sources publish."""
+        published = {each.spec.url for each in self.fleet.list(PolicySource)}
+        return {name: held for name, held in self.attachments.items() if name not in published}
 
     @property
     def fleet(self) -> Roster:
@@ -46,6 +56,11 @@ class Loaded:
     def attachment(self, manifest: Manifest, path: str) -> bytes:
         """The content of a file that a manifest refers to. Raises KeyError where there is no such file."""
         return self.attachments[resolved(manifest.origin.file, path)]
+
+    def publication(self, source: PolicySource) -> Publication | None:
+        """What a source publishes, as far as that was fetched."""
+        content = self.attachments.get(source.spec.url)
+        return None if content is None else read_publication(source.spec.url, content)
 
     def jwks(self, issuer: Issuer) -> str | None:
         """An issuer's key set as JSON, or None when it is to be fetched from `spec.jwks.uri`."""
@@ -57,6 +72,7 @@ def load(
     attachments: Mapping[str, bytes],
     cache: LoadCache | None = None,
     unreadable: Mapping[str, str] | None = None,
+    unfetched: Mapping[str, str] | None = None,
 ) -> Loaded:
     """Read a policy set, and say everything that is wrong with it at once. Raises nothing for what it holds.
 
@@ -65,12 +81,13 @@ def load(
     style. `unreadable` holds the files that could not be read at all, and why. With a `cache`, only changed
     texts are read again, and the manifests of unchanged ones are the same objects as before; with `Shards` for
     `files`, nothing else is even looked at.
+    What policy sources publish is among the attachments under its URL; `unfetched` says by URL why it is not.
     """
     cache = cache if cache is not None else LoadCache()
     texts = files if isinstance(files, Shards) else Shards(files)
     with uncollected():
         cache.refresh(texts, attachments)
-        return _together(cache, attachments, unreadable or {})
+        return replace(_together(cache, attachments, unreadable or {}), unfetched=unfetched or {})
 
 
 def _together(cache: LoadCache, attachments: Mapping[str, bytes], unreadable: Mapping[str, str]) -> Loaded:

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic_core import ErrorDetails
 
 from xds_server.policy.kinds.base import Manifest
-from xds_server.policy.kinds.names import MEANINGS, NAME
+from xds_server.policy.kinds.names import MEANINGS, NAME, POLICY_NAME
 from xds_server.policy.kinds.shape import keys, part_at
 from xds_server.policy.reading.fault import Fault, Path
 from xds_server.policy.suggestion import closest, did_you_mean
@@ -103,8 +103,11 @@ def _pattern(path: Path, word: str, found: str, pattern: str, is_key: bool) -> F
         return Fault("bad-value", path, f"{word} must not be empty", key=is_key)
     meaning = MEANINGS.get(pattern, f"of the form {pattern}")
     word = "a key here" if is_key else word
-    plain = re.sub("[^a-z0-9]+", "-", found.casefold()).strip("-")
-    hint = f"did you mean `{plain}`?" if pattern == NAME and re.match(NAME, plain) else None
+    plain = re.sub("[^a-z0-9/]+" if pattern == POLICY_NAME else "[^a-z0-9]+", "-", found.casefold()).strip(
+        "-"
+    )
+    meant = pattern in (NAME, POLICY_NAME) and re.match(pattern, plain)
+    hint = f"did you mean `{plain}`?" if meant else None
     return Fault("bad-value", path, f"`{found}` cannot be {word}: {meaning}", hint, key=is_key)
 
 

@@ -28,6 +28,9 @@ from xds_server.policy.suggestion import closest, did_you_mean
 
 _NAME = re.compile(NAME)
 _HEADER = ("apiVersion", "kind", "metadata", "spec")
+Kinds = Mapping[str, type[Manifest]]
+"""The kinds that may stand in a text, by name."""
+
 _BREAKS_STRUCTURE = frozenset({"duplicate-key", "alias", "tag", "bad-key", "too-deep"})
 
 
@@ -44,8 +47,8 @@ class Document:
     draft: Draft | None = None
 
 
-def read_piece(text: str) -> tuple[Document, ...]:
-    """The documents of a piece; empty ones are left out. Never raises for what the text holds."""
+def read_piece(text: str, kinds: Kinds = KINDS) -> tuple[Document, ...]:
+    """The documents of a piece, of these kinds; empty ones are left out. Never raises for what the text holds."""
     try:
         bad = character_fault(text)
         found = [bad] if bad is not None else refused(text)
@@ -59,15 +62,15 @@ def read_piece(text: str) -> tuple[Document, ...]:
     documents = []
     for index, node in enumerate(nodes):
         if not (isinstance(node, ScalarNode) and not node.value and not node.style):
-            documents.append(_document(index, node, text))
+            documents.append(_document(index, node, text, kinds))
     return tuple(documents)
 
 
-def _document(index: int, node: Node, text: str) -> Document:
+def _document(index: int, node: Node, text: str, kinds: Kinds) -> Document:
     marked: list[MarkedFault] = []
     values = read(node, marked)
     faults: list[Fault] = []
-    kind = _kind(values, faults) or _meant(values)
+    kind = _kind(values, faults, kinds) or _meant(values, kinds)
     line = node.start_mark.line
     manifest, written = None, {}
     if kind is not None:
@@ -82,7 +85,7 @@ def _document(index: int, node: Node, text: str) -> Document:
     broken = any(fault.severity == "error" for _, fault in marked)
     structure = any(fault.code in _BREAKS_STRUCTURE for _, fault in marked)
     concerned = attribution.mentioned(text) if structure else attribution.concerned(values)
-    draft = _draft(values, written, concerned) if broken else None
+    draft = _draft(values, written, concerned, kinds) if broken else None
     if draft is not None and structure:  # a second manifest may have gone under in this one
         twice = any(fault.path == ("kind",) for _, fault in marked)
         others = attribution.names(text)
@@ -90,11 +93,17 @@ def _document(index: int, node: Node, text: str) -> Document:
             draft, kind=None if twice else draft.kind, names=(draft.names or frozenset()) | others
         )
     return Document(
-        index, line, None if broken else manifest, tuple(sorted(marked)), _title(values), concerned, draft
+        index,
+        line,
+        None if broken else manifest,
+        tuple(sorted(marked)),
+        _title(values, kinds),
+        concerned,
+        draft,
     )
 
 
-def _kind(values: Any, faults: list[Fault]) -> type[Manifest] | None:
+def _kind(values: Any, faults: list[Fault], kinds: Kinds) -> type[Manifest] | None:
     """The kind of manifest that a document says it is; what stands in the way is added to the faults."""
     if not isinstance(values, dict):
         held = "a list" if isinstance(values, tuple) else "a single value"
@@ -116,30 +125,34 @@ def _kind(values: Any, faults: list[Fault]) -> type[Manifest] | None:
     name = values.get("kind")
     if "kind" not in values:
         near = next((key for key in values if closest(key, ["kind"])), None)
-        hint = f"is it `{near}`?" if near else "one of: " + ", ".join(KINDS)
+        hint = f"is it `{near}`?" if near else "one of: " + ", ".join(kinds)
         faults.append(Fault("missing-key", (), "`kind` is missing", hint))
         return None
     if not isinstance(name, str):
         faults.append(
-            Fault("wrong-type", ("kind",), "`kind` must be one word", "one of: " + ", ".join(KINDS))
+            Fault("wrong-type", ("kind",), "`kind` must be one word", "one of: " + ", ".join(kinds))
         )
         return None
-    if name not in KINDS:
-        faults.append(Fault("unknown-kind", ("kind",), f"`{name}` is not a kind", did_you_mean(name, KINDS)))
+    if name in KINDS and name not in kinds:
+        message = f"`{name}` is not taken from a publication, which holds policies only"
+        faults.append(Fault("not-a-policy", ("kind",), message, "leave it out"))
         return None
-    return KINDS[name]
+    if name not in kinds:
+        faults.append(Fault("unknown-kind", ("kind",), f"`{name}` is not a kind", did_you_mean(name, kinds)))
+        return None
+    return kinds[name]
 
 
-def _meant(values: Any) -> type[Manifest] | None:
+def _meant(values: Any, kinds: Kinds) -> type[Manifest] | None:
     """The kind that a misspelt one stands for, in a document that is certainly ours."""
     if not isinstance(values, dict) or values.get("apiVersion") != API_VERSION:
         return None
     name = values.get("kind")
-    near = closest(name, KINDS) if isinstance(name, str) else None
-    return KINDS[near] if near is not None else None
+    near = closest(name, kinds) if isinstance(name, str) and name not in KINDS else None
+    return kinds[near] if near is not None else None
 
 
-def _draft(values: Any, written: Mapping[Path, str], concerned: frozenset[str] | None) -> Draft:
+def _draft(values: Any, written: Mapping[Path, str], concerned: frozenset[str] | None, kinds: Kinds) -> Draft:
     if not isinstance(values, dict):
         return Draft("document", concerned=concerned)
     key = "kind" if "kind" in values else next((each for each in values if closest(each, ["kind"])), "kind")
@@ -151,7 +164,7 @@ def _draft(values: Any, written: Mapping[Path, str], concerned: frozenset[str] |
         for each in (names.get("name"), names.get("workspace"))
     )
     return Draft(
-        title=_title(values),
+        title=_title(values, kinds),
         kind=closest(kind, KINDS) if isinstance(kind, str) else None,
         names=frozenset({name}) if name is not None else frozenset(),
         workspace=workspace,
@@ -165,7 +178,7 @@ def _mark(node: Node, fault: Fault) -> MarkedFault:
     return MarkedFault(find(node, fault.path, fault.key), fault)
 
 
-def _title(values: Any) -> str:
+def _title(values: Any, kinds: Kinds) -> str:
     if not isinstance(values, dict) or not isinstance(values.get("kind"), str):
         return "document"
     kind = values["kind"]
@@ -175,7 +188,7 @@ def _title(values: Any) -> str:
         str(names[key]) if isinstance(names.get(key), str | int | float) else "?"
         for key in ("name", "workspace")
     )
-    model = KINDS.get(kind)
+    model = kinds.get(kind) or KINDS.get(kind)
     return title(kind, workspace if model is not None and _has_workspace(model) else None, name)
 
 

@@ -26,12 +26,14 @@ class Brief:
     """What is known of an unread workload beside its metadata; most workloads share one of few.
 
     `environments` are those of all its deployments, `revisions` say of each revision of an enabled deployment: which
-    environment, which revision, whether a backend is named by DNS. It is enabled, and refers to no file.
+    environment, which revision, whether a backend is named by DNS. `policies` are as `Workload.published_policies`.
+    It is enabled, and refers to no file.
     """
 
     environments: tuple[str, ...]
     revisions: tuple[tuple[str, str, bool], ...]
     warm: bool
+    policies: tuple[str, ...]
 
     def read(self, manifest: Manifest) -> None:
         """Read what the manifest says. Raises ValueError if that is not what is known of it."""

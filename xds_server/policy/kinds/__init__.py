@@ -11,16 +11,28 @@ from xds_server.policy.kinds.gateway import Gateway
 from xds_server.policy.kinds.issuer import Issuer
 from xds_server.policy.kinds.location import Location
 from xds_server.policy.kinds.policy import Policy
+from xds_server.policy.kinds.policy_source import PolicySource
 from xds_server.policy.kinds.workload import Agent, Function, Model
 from xds_server.policy.kinds.workspace import Environment, Workspace
 
 KINDS: dict[str, type[Manifest]] = {
     kind.kind: kind
-    for kind in (Workspace, Environment, Policy, Model, Agent, Function, Gateway, Issuer, Location)
+    for kind in (
+        Workspace,
+        Environment,
+        Policy,
+        Model,
+        Agent,
+        Function,
+        Gateway,
+        Issuer,
+        Location,
+        PolicySource,
+    )
 }
 """Every kind by its name, in the order of the reference."""
 
-FLEET_KINDS = frozenset({"Gateway", "Issuer", "Location"})
+FLEET_KINDS = frozenset({"Gateway", "Issuer", "Location", "PolicySource"})
 """The kinds that belong to no workspace: a mistake in one concerns the whole fleet."""
 
 __all__ = ["API_VERSION", "FLEET_KINDS", "KINDS", "Manifest"]

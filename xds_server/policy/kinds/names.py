@@ -19,6 +19,7 @@ _LABEL = "[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?"
 NAME = f"^{_SEGMENT}$"
 WORKLOAD_NAME = rf"^{_LOOSE_SEGMENT}(\.{_LOOSE_SEGMENT})*$"
 LABEL_KEY = f"^({_LABEL}/)?{_LABEL}$"
+POLICY_NAME = f"^{_SEGMENT}(/{_SEGMENT})?$"
 HOSTNAME = rf"^(\*\.)?{_SEGMENT}(\.{_SEGMENT})*$"
 HEADER = "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
 URL_PATH = r"^/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*$"
@@ -35,6 +36,8 @@ MEANINGS: dict[str, str] = {
     WORKLOAD_NAME: "lower-case letters, digits, `-`, and inside also `.` and `_`, each part beginning and "
     "ending with a letter or digit",
     LABEL_KEY: "letters, digits, `-`, `_` and `.`, with an optional prefix before one `/`",
+    POLICY_NAME: "lower-case letters, digits and `-`, beginning and ending with a letter or digit; or two such names "
+    "with a `/` between them, for a policy of a PolicySource",
     HOSTNAME: "a lower-case host name such as `run.example.com`, or `*.example.com` for all below it",
     HEADER: "an HTTP header name such as `x-fairlead-workspace`",
     URL_PATH: "a path that begins with `/`, without query, fragment or spaces",
@@ -61,6 +64,9 @@ class Shown:
 
 
 Name = Annotated[str, StringConstraints(pattern=NAME, max_length=63), Shown("name")]
+PolicyName = Annotated[
+    str, StringConstraints(pattern=POLICY_NAME, max_length=127), Shown("name, or `source/name`")
+]
 WorkloadName = Annotated[str, StringConstraints(pattern=WORKLOAD_NAME, max_length=63), Shown("name with `.`")]
 LabelKey = Annotated[str, StringConstraints(pattern=LABEL_KEY, max_length=253)]
 LabelValue = Annotated[str, StringConstraints(max_length=256)]

@@ -15,6 +15,7 @@ from xds_server.policy.kinds.names import (
     DisplayName,
     FileName,
     Name,
+    PolicyName,
     ServerName,
     UrlPath,
     Weight,
@@ -137,10 +138,11 @@ class Deployment(Part):
         description="Whether it is served. If not, requests get the same answer as if it were not deployed.",
         examples=[True],
     )
-    policies: tuple[Name, ...] = Field(
+    policies: tuple[PolicyName, ...] = Field(
         default=(),
-        description="Policies that bind this deployment, on top of the environment's.",
-        examples=[["gpu-only"]],
+        description="Policies that bind this deployment, on top of the environment's: of this workspace, or "
+        "`source/policy` of a PolicySource.",
+        examples=[["gpu-only"], ["governance/europe"]],
     )
     routing: Routing | None = Field(
         default=None,
@@ -242,6 +244,16 @@ class Workload(Manifest):
             known: tuple[str, ...] = brief.environments
             return known
         return tuple(each.environment for each in self.spec.deployments)
+
+    @property
+    def published_policies(self) -> tuple[str, ...]:
+        """What its deployments attach of policy sources, as `source/policy`, sorted; not what their environments do."""
+        brief = self.brief
+        if brief is not None:
+            known: tuple[str, ...] = brief.policies
+            return known
+        named = {name for each in self.spec.deployments for name in each.policies if "/" in name}
+        return tuple(sorted(named))
 
 
 @manifest

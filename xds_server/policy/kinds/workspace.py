@@ -7,7 +7,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from xds_server.policy.kinds.base import Manifest, Metadata, Part, WorkspaceMetadata, manifest, part
-from xds_server.policy.kinds.names import DisplayName, Name
+from xds_server.policy.kinds.names import DisplayName, Name, PolicyName
 
 BUILT_IN_ENVIRONMENTS = ("production", "development")
 
@@ -53,11 +53,11 @@ class EnvironmentSpec(Part):
     display_name: DisplayName | None = Field(
         default=None, description="The name shown to people.", examples=["Production"]
     )
-    policies: tuple[Name, ...] = Field(
+    policies: tuple[PolicyName, ...] = Field(
         default=(),
-        description="Policies that bind every deployment in this environment. A deployment's own policies "
-        "can narrow them, never widen them.",
-        examples=[["eu-only"]],
+        description="Policies that bind every deployment in this environment: of this workspace, or `source/policy` of "
+        "a PolicySource. A deployment's own policies can narrow them, never widen them.",
+        examples=[["eu-only"], ["governance/europe"]],
     )
 
 

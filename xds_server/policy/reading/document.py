@@ -48,6 +48,12 @@ def split(text: str) -> Iterator[tuple[int, str]]:
         line += piece.count("\n")
 
 
+def normal(text: str) -> str:
+    """The text without a byte order mark, and with one kind of line end."""
+    text = text.removeprefix("\ufeff")
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
 def compose(text: str) -> list[Node]:
     """The documents of a text as trees of nodes. Raises yaml.YAMLError."""
     composer = _Composer(text)

@@ -14,6 +14,7 @@ from xds_server.policy.reading.fault import Fault
 from xds_server.policy.rules.access import issuer_rules
 from xds_server.policy.rules.listener import gateway_rules
 from xds_server.policy.rules.place import location_rules, policy_rules
+from xds_server.policy.rules.source import source_rules
 from xds_server.policy.rules.split import workload_rules
 
 _RULES: dict[str, Callable[[dict[str, Any]], Iterator[Fault]]] = {
@@ -24,6 +25,7 @@ _RULES: dict[str, Callable[[dict[str, Any]], Iterator[Fault]]] = {
     "Location": location_rules,
     "Model": workload_rules,
     "Policy": policy_rules,
+    "PolicySource": source_rules,
 }
 
 

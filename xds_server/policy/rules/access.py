@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 from xds_server.policy.reading.fault import Fault, Path
 from xds_server.policy.rules.jwks import jwks_problems
 from xds_server.policy.rules.listener import same_words
+from xds_server.policy.rules.url import url_rules
 from xds_server.policy.rules.value import mapping, text
 
 _JWKS: Path = ("spec", "jwks")
 _SOURCES = ("inline", "file", "uri", "development")
-_THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
+_EXAMPLE = "https://issuer.example.com/.well-known/jwks.json"
 _NOT_FOR_TOKENS = frozenset(
     {"host", "content-length", "transfer-encoding", "connection", "cookie", "te", "upgrade"}
 )
@@ -53,24 +53,9 @@ def _jwks(jwks: dict[str, Any]) -> Iterator[Fault]:
         yield Fault("bad-value", path, "`cacheDuration` is only for keys that are fetched from a `uri`")
     uri = text(jwks, "uri")
     if uri is not None:
-        yield from _uri(uri)
+        risk = "keys must not be fetched over plain http: whoever is on the way could sign"
+        yield from url_rules((*_JWKS, "uri"), uri, _EXAMPLE, risk)
     if mapping(jwks, "inline").get("keys"):
         for index, problem in jwks_problems(jwks["inline"]):
             at: Path = (*_JWKS, "inline", "keys")
             yield Fault("bad-jwks", at if index is None else (*at, index), f"the key set {problem}")
-
-
-def _uri(uri: str) -> Iterator[Fault]:
-    path: Path = (*_JWKS, "uri")
-    try:
-        parts = urlsplit(uri)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        yield Fault("bad-address", path, f"`{uri}` is not a URL")
-        return
-    if parts.scheme not in ("http", "https") or not host or "@" in parts.netloc or parts.fragment:
-        hint = "for example `https://issuer.example.com/.well-known/jwks.json`"
-        yield Fault("bad-address", path, f"`{uri}` is not an https URL", hint)
-    elif parts.scheme == "http" and host not in _THIS_MACHINE:
-        message = "keys must not be fetched over plain http: whoever is on the way could sign"
-        yield Fault("bad-address", path, message, f"did you mean `https{uri[4:]}`?")
