@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from threading import Event
 from typing import Final, TypeVar
 
@@ -19,18 +20,20 @@ _PATIENCE_SECONDS: Final = 5.0
 
 
 class Breath:
-    """Gives other threads a turn, and waits while `busy` is on; not for ever, lest a busy server never writes."""
+    """Gives other threads a turn, and waits while it is `held`; not for ever, lest a busy server never writes."""
 
     def __init__(self) -> None:
         self._calm = Event()
         self._calm.set()
         self._waited = 0.0
 
-    def busy(self, on: bool) -> None:
-        """Say that there is work in the foreground, or that it is done."""
-        if on:
-            self._calm.clear()
-        else:
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Have the background stand back: there is work in the foreground."""
+        self._calm.clear()
+        try:
+            yield
+        finally:
             self._calm.set()
 
     def begin(self) -> None:

@@ -9,6 +9,7 @@ import typer
 from xds_server.cli.document import Format, put_document
 from xds_server.cli.member import Variant
 from xds_server.cli.outcome import CommandError
+from xds_server.cli.published import Published
 from xds_server.cli.validation import GatewayChoice, PolicyPath
 
 EXAMPLES: Final = """Examples:
@@ -41,6 +42,7 @@ def compile_(
         typer.Option("--type", "-t", help=f"Only one type: {', '.join(SHORT)}, or a type's full name."),
     ] = None,
     gateway: GatewayChoice = None,
+    source: Published = None,
     variant: Annotated[
         Variant, typer.Option("--variant", help="The xDS dialect they speak.")
     ] = Variant.DELTA,
@@ -61,7 +63,7 @@ def compile_(
         raise typer.BadParameter(
             f"{type_!r} is none of {', '.join(SHORT)} or their full names", param_hint="--type"
         )
-    graph = read(path).graph
+    graph = read(path, source or ()).graph
     dialect = Dialect(incremental=variant is Variant.DELTA)
     audience = Audience(choose_gateway(graph, gateway, envoys=False), choose_region(graph, region), dialect)
     view = compile_catalogue(graph).view(audience)

@@ -12,6 +12,7 @@ import typer
 
 from xds_server.cli.document import Format as DataFormat
 from xds_server.cli.document import put_document
+from xds_server.cli.published import Published
 from xds_server.cli.terminal import put
 from xds_server.cli.validation import GatewayChoice, PolicyPath
 
@@ -55,6 +56,7 @@ def explain(
         list[str] | None, typer.Option("--header", "-H", help="A header of the request, as `name: value`.")
     ] = None,
     gateway: GatewayChoice = None,
+    source: Published = None,
     output: Annotated[Format, typer.Option("--output", "-o", help="The format of the answer.")] = Format.TEXT,
 ) -> None:
     """Show how a request is decided: workspace, model, environment, revisions, regions in order, and why.
@@ -67,7 +69,7 @@ def explain(
     from xds_server.graph import find_delivery
 
     parsed = None if claims is None else _claims(claims)
-    graph = read(path).graph
+    graph = read(path, source or ()).graph
     edge = graph.edges[choose_gateway(graph, gateway)]
     decision = decide(
         graph,

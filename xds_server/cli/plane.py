@@ -52,6 +52,7 @@ async def running(
     from xds_server.server import BadCertificateError, ControlPlane, Guard, PortTaken
     from xds_server.server.movement import Movement, no_journal
     from xds_server.server.pipeline import Pipeline
+    from xds_server.server.policy_sources import PolicySources
     from xds_server.server.port import is_loopback
 
     watch, terms = Guard(guard), terms or Terms()
@@ -65,6 +66,8 @@ async def running(
             **terms.options(),
         )
         movement = Movement(plane, certifi.contents(), journal, local=local)
+        sources = PolicySources(plane.metrics, plane.readiness, certifi.contents(), journal("policy-sources"))
+        plane.add_pages(sources.routes())
         await plane.start()
     except BadCertificateError as error:
         raise CommandError(f"TLS cannot be had: {error}") from error
@@ -72,7 +75,7 @@ async def running(
         raise CommandError(f"{error.address} ({error.purpose}) is taken", error.remedy) from error
     except OSError as error:
         raise CommandError(f"the control plane cannot listen: {error.strerror or error}") from error
-    runner = Pipeline(source, archive=archive, guard=watch, movement=movement)
+    runner = Pipeline(source, archive=archive, guard=watch, movement=movement, sources=sources)
     pipeline = asyncio.create_task(runner.run(plane), name="pipeline")
     try:
         async with taking_registrations(movement.registrations, terms):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
-from xds_server.cli import diagnostics, issuer
+from xds_server.cli import diagnostics, issuer, published
 from xds_server.cli.outcome import CommandError
 
 if TYPE_CHECKING:
@@ -105,26 +105,36 @@ def open_source(path: Path) -> DevelopmentSource:
     return DevelopmentSource(FolderSource(path))
 
 
-def check(path: Path) -> Checked:
-    """Read a policy set and find everything that is wrong with it."""
+def check(path: Path, sources: Iterable[str] = ()) -> Checked:
+    """Read a policy set, with what `--source` options say is published, and find everything that is wrong with it."""
     from xds_server.graph import Builder
-    from xds_server.policy import load
+    from xds_server.policy import LoadCache, load
 
     text = open_source(path).read()
     if not text.files and not text.problems:
         raise CommandError(
             f"there are no policies in {path}", "they are in files that end in .yaml, .yml or .json"
         )
-    loaded = load(text.files, text.attachments, unreadable=text.problems)
-    return Checked(Builder().build(loaded), len(loaded.manifests))
+    cache = LoadCache()
+    loaded = load(text.files, text.attachments, cache, text.problems)
+    given = published.read(loaded, sources)
+    attachments = {**text.attachments, **given.attachments}
+    loaded = load(text.files, attachments, cache, text.problems, given.unusable)
+    built = Builder().build(loaded)
+    found = tuple(sorted({*built.diagnostics, *given.diagnostics}))
+    return Checked(replace(built, diagnostics=found), len(loaded.manifests))
 
 
-def read(path: Path) -> Built:
-    """Read a policy set without errors; its warnings go to stderr. Raises ``CommandError`` if it has errors."""
-    built = check(path).built
+def read(path: Path, sources: Iterable[str] = (), *, online: bool = False) -> Built:
+    """Read a policy set without errors; its warnings go to stderr. Raises ``CommandError`` if it has errors.
+
+    To who is `online`, a source of which nothing is known is none: it will be asked.
+    """
+    built = check(path, sources).built
     diagnostics.tell(built.diagnostics)
-    if built.errors:
-        raise CommandError(f"the policies in {path} have {diagnostics.number(len(built.errors), 'error')}")
+    errors = [each for each in built.errors if not (online and each.code == "unfetched-source")]
+    if errors:
+        raise CommandError(f"the policies in {path} have {diagnostics.number(len(errors), 'error')}")
     return built
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Final
 import typer
 
 from xds_server.cli.outcome import FAILED
+from xds_server.cli.published import Published
 from xds_server.cli.terminal import put, say
 
 EXAMPLES: Final = """Examples:
@@ -18,6 +19,8 @@ EXAMPLES: Final = """Examples:
   fairlead validate policies/quickstart
 
   fairlead validate policies/access --format json | jq -r '.[].message'
+
+  fairlead validate policies/remote --source governance=policies/remote/governance.published
 """
 PolicyPath = Annotated[
     Path,
@@ -40,16 +43,18 @@ class Format(StrEnum):
 def validate(
     path: PolicyPath,
     form: Annotated[Format, typer.Option("--format", "-o", help="How to write what is wrong.")] = Format.TEXT,
+    source: Published = None,
 ) -> None:
     """Report every mistake in every file, each with its place and what to do about it.
 
+    Nothing is fetched: what a policy source publishes is said with --source, or what attaches it is an error.
     Exits with 1 if there is an error; warnings alone do not fail. As JSON it is a list of objects, empty if
     all is well.
     """
     from xds_server.cli import diagnostics
     from xds_server.cli.policies import check
 
-    checked = check(path)
+    checked = check(path, source or ())
     if form is Format.JSON:
         put(json.dumps([diagnostics.as_data(each) for each in checked.diagnostics], indent=2))
     else:

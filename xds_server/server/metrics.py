@@ -98,6 +98,12 @@ class Metrics:
         self.rollout_events = self._counter(
             "rollout_events", "What happened in rollouts, by reason", "reason"
         )
+        self.source_age = self._gauge(
+            "policy_source_age_seconds", "Since a policy source last said what it publishes", "source"
+        )
+        self.source_fetches = self._counter(
+            "policy_source_fetches", "Questions to policy sources", "source", "outcome"
+        )
         self.load_seconds = self._histogram("load_seconds", "Reading and checking the policies")
         self.compile_seconds = self._histogram("compile_seconds", "From policies to a catalogue")
         self.diagnostics = self._gauge("diagnostics", "Findings in the policies as they are", "severity")

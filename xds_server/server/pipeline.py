@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import certifi
@@ -22,6 +21,7 @@ from xds_server.server.guard import Guard
 from xds_server.server.keeper import PAUSE, Keeper
 from xds_server.server.movement import Movement
 from xds_server.server.outlook import Sights
+from xds_server.server.policy_sources import PolicySources
 from xds_server.server.publisher import NOTHING_PREPARED
 from xds_server.server.recollection import recollect
 from xds_server.server.report import Reporter
@@ -44,7 +44,8 @@ class Pipeline:
     """Turns a source's policies into catalogues, and keeps from one run to the next what did not change.
 
     With an `archive`, the last good state outlives the process; written to disk `pause` seconds after a change. The
-    `guard` has a say in what may vanish at once. What `movement` moves is laid over the graph that is compiled.
+    `guard` has a say in what may vanish at once. What `movement` moves is laid over the graph that is compiled, and
+    what policy `sources` publish belongs to what the source holds.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Pipeline:
         archive: Archive | None = None,
         guard: Guard | None = None,
         movement: Movement | None = None,
+        sources: PolicySources | None = None,
         pause: float = PAUSE,
     ) -> None:
         self._source = source
@@ -63,6 +65,7 @@ class Pipeline:
         self._archive = archive
         self._guard = guard or Guard()
         self._movement = movement
+        self._sources = sources
         self._pause = pause
         self._recalled: Recalled | None = None
         self._served: Built | None = None
@@ -77,7 +80,9 @@ class Pipeline:
         """
         started = perf_counter()
         text = self._source.read()
-        loaded = load(text.files, text.attachments, self._cache, unreadable=text.problems)
+        if self._sources is not None:
+            text = self._sources.attach(text)
+        loaded = load(text.files, text.attachments, self._cache, text.problems, text.unfetched)
         read = perf_counter()
         self._resume(loaded)
         earlier = self._compile_earlier()
@@ -178,6 +183,8 @@ class Pipeline:
             moving = self._movement.run(lambda: self._follow_movement(outlet))
             tasks.add(asyncio.create_task(moving, name="movement"))
         self._guard.on_release = step_again
+        if self._sources is not None:
+            self._sources.on_change = step_again
         changes = watch(self._source)
         try:
             await self._step(outlet)
@@ -185,6 +192,8 @@ class Pipeline:
                 await self._step(outlet)
         finally:
             await changes.aclose()
+            if self._sources is not None:
+                await self._sources.stop()
             for task in tasks:
                 task.cancel()
             if tasks:
@@ -193,9 +202,9 @@ class Pipeline:
                 await outlet.keeper.write()
 
     async def _step(self, outlet: _Outlet) -> None:
-        async with self._stepping, self._undisturbed():
+        async with self._stepping:
             first = not outlet.plane.readiness.ready
-            with uncollected() if first else nullcontext():
+            with self._undisturbed(), uncollected() if first else nullcontext():
                 published = await self._refresh_and_publish(outlet, first=first)
             if first and published:
                 # What the first load made mostly lives as long as we do; walking it over and over is what would
@@ -206,13 +215,15 @@ class Pipeline:
     async def _refresh_and_publish(self, outlet: _Outlet, *, first: bool) -> bool:
         """Run once; say whether there is something to serve."""
         try:
-            update, prepared = await asyncio.to_thread(self._refresh_for, outlet)
+            update, prepared = await self._refresh_with(outlet, first=first)
         except Exception as error:  # noqa: BLE001 (the next change is another chance, and what is served stays)
             outlet.reporter.tell_failure(error)
             found = await self._fall_back() if first else None
             if found is None:
                 return False
             update, prepared = found, NOTHING_PREPARED
+            if self._sources is not None:
+                self._sources.follow(update.built.graph.publishers)
             outlet.reporter.tell_fall_back()
         else:
             outlet.reporter.tell(update.built, update.load_seconds, update.compile_seconds)
@@ -225,6 +236,19 @@ class Pipeline:
             self._movement.follow(update.built.graph)
         return True
 
+    async def _refresh_with(self, outlet: _Outlet, *, first: bool) -> tuple[Update, Sights]:
+        """Run once; the first time once more when policy sources have been asked of which nothing was known."""
+        update, prepared = await asyncio.to_thread(self._refresh_for, outlet)
+        if self._sources is None:
+            return update, prepared
+        self._sources.follow(update.built.graph.publishers)
+        if first and await self._sources.settle():
+            again, prepared = await asyncio.to_thread(self._refresh_for, outlet)
+            return replace(
+                again, before=update.before
+            ), prepared if update.before is None else NOTHING_PREPARED
+        return update, prepared
+
     def _refresh_for(self, outlet: _Outlet) -> tuple[Update, Sights]:
         """Run once, and make at once what those who are there will see of it."""
         update = self.refresh()
@@ -234,13 +258,14 @@ class Pipeline:
         return update, outlet.plane.publisher.prepare(update.catalogue)
 
     async def _follow_movement(self, outlet: _Outlet) -> None:
-        async with self._stepping, self._undisturbed():
+        async with self._stepping:
             try:
-                found = await asyncio.to_thread(self._move_for, outlet)
-                if found is not None:
-                    await self._publish(*found, outlet)
-                    if self._movement is not None:
-                        self._movement.follow(found[0].built.graph)
+                with self._undisturbed():
+                    found = await asyncio.to_thread(self._move_for, outlet)
+                    if found is not None:
+                        await self._publish(*found, outlet)
+                        if self._movement is not None:
+                            self._movement.follow(found[0].built.graph)
             except Exception:  # what moves next is another chance
                 log.exception("what moves cannot be published; what is served stays")
 
@@ -255,17 +280,9 @@ class Pipeline:
             log.exception("what was last good, on disk, cannot be compiled")
             return None
 
-    @asynccontextmanager
-    async def _undisturbed(self) -> AsyncIterator[None]:
+    def _undisturbed(self) -> AbstractContextManager[None]:
         """Have the archive stand back meanwhile."""
-        if self._archive is None:
-            yield
-            return
-        self._archive.breath.busy(True)
-        try:
-            yield
-        finally:
-            self._archive.breath.busy(False)
+        return nullcontext() if self._archive is None else self._archive.breath.held()
 
     @staticmethod
     async def _publish(update: Update, prepared: Sights, outlet: _Outlet) -> None:

@@ -74,7 +74,7 @@ class Reporter:
         self._metrics.diagnostics.labels("error").set(len(errors))
         self._metrics.diagnostics.labels("warning").set(len(found) - len(errors))
         for each in found[:_SHOWN]:
-            _log_diagnostic(each)
+            log_diagnostic(each)
         if len(found) > _SHOWN:
             log.warning("more findings; `fairlead validate` shows all", more=len(found) - _SHOWN)
         problem = f"{len(errors)} errors in the policies; the first: {errors[0]}" if errors else None
@@ -125,7 +125,8 @@ def _concerns(diagnostic: Diagnostic, owner: str | None) -> bool:
     return diagnostic.breaks_fleet if owner is None else diagnostic.breaks(owner)
 
 
-def _log_diagnostic(diagnostic: Diagnostic) -> None:
+def log_diagnostic(diagnostic: Diagnostic) -> None:
+    """Tell of one mistake in the policies."""
     tell = log.error if diagnostic.is_error else log.warning
     tell(
         diagnostic.message,
