@@ -137,7 +137,7 @@ async def test_a_change_is_followed_and_reaches_no_other_model(
         publisher.document = policy("europe", FR)
         await until(lambda: site.places() == ["eu-west-3"])
         assert all(site.endpoint(path) is each for path, each in before.items())
-        assert site.problems == {}
+        await until(lambda: site.problems == {})
 
 
 async def test_what_is_the_same_is_not_sent_again(folder: Path, state: Path, publisher: Publishing) -> None:

@@ -260,7 +260,7 @@ def other_records(data: bytes) -> bytes:
         (lambda _: b"", "cut short or changed"),
         (lambda _: os.urandom(1000), "cut short or changed"),
         (lambda _: b"[]\n{}\n", "cut short or changed"),
-        (lambda _: b'{"fairlead": "image", "format": 2}\n{}\n', "another version"),
+        (lambda _: b'{"fairlead": "image", "format": 3}\n{}\n', "another version"),
         (other_records, "another state"),
     ],
 )

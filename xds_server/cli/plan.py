@@ -60,7 +60,7 @@ def make_plan(wish: Wish) -> Plan:
     """
     envoy = binary.find()
     warning = binary.warning(binary.version(envoy))
-    graph = policies.read(wish.path, online=True).graph
+    graph = policies.read(wish.path).graph
     name = policies.choose_gateway(graph, wish.gateway)
     gateway = graph.edges[name].gateway
     chosen = choose_endpoint(graph)

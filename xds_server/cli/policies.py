@@ -125,16 +125,12 @@ def check(path: Path, sources: Iterable[str] = ()) -> Checked:
     return Checked(replace(built, diagnostics=found), len(loaded.manifests))
 
 
-def read(path: Path, sources: Iterable[str] = (), *, online: bool = False) -> Built:
-    """Read a policy set without errors; its warnings go to stderr. Raises ``CommandError`` if it has errors.
-
-    To who is `online`, a source of which nothing is known is none: it will be asked.
-    """
+def read(path: Path, sources: Iterable[str] = ()) -> Built:
+    """Read a policy set without errors; its warnings go to stderr. Raises ``CommandError`` if it has errors."""
     built = check(path, sources).built
     diagnostics.tell(built.diagnostics)
-    errors = [each for each in built.errors if not (online and each.code == "unfetched-source")]
-    if errors:
-        raise CommandError(f"the policies in {path} have {diagnostics.number(len(errors), 'error')}")
+    if built.errors:
+        raise CommandError(f"the policies in {path} have {diagnostics.number(len(built.errors), 'error')}")
     return built
 
 

@@ -237,12 +237,12 @@ class Pipeline:
         return True
 
     async def _refresh_with(self, outlet: _Outlet, *, first: bool) -> tuple[Update, Sights]:
-        """Run once; the first time once more when policy sources have been asked of which nothing was known."""
+        """Run once, and once more when policy sources have been asked of which nothing was known."""
         update, prepared = await asyncio.to_thread(self._refresh_for, outlet)
         if self._sources is None:
             return update, prepared
         self._sources.follow(update.built.graph.publishers)
-        if first and await self._sources.settle():
+        if await self._sources.settle(first=first):
             again, prepared = await asyncio.to_thread(self._refresh_for, outlet)
             return replace(
                 again, before=update.before

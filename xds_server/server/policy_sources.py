@@ -31,6 +31,8 @@ log = structlog.get_logger("fairlead.sources")
 
 _SETTLE_SECONDS: Final = 12.0
 """How long a start waits for sources of which nothing is known: a little more than one try takes."""
+_MOMENT_SECONDS: Final = 1.0
+"""How long all else waits for a source that was declared just now, lest what attaches it is refused for a blink."""
 _KEEP_SECONDS: Final = 300.0
 """Between two writes of when a source was last confirmed, while it publishes the same."""
 
@@ -79,9 +81,8 @@ class PolicySources:
             entries = self._journal.read() if self._journal is not None else {}
             for url, held in entries.items():
                 kept = _read(held)
-                if (
-                    read_publication(url, kept.content).error is None
-                ):  # else it is asked for anew, without its tag
+                # What is no good to this version is asked for anew, without its tag.
+                if read_publication(url, kept.content).error is None:
                     self._kept[url] = kept
         except (JournalError, KeyError, TypeError, ValueError, AttributeError) as error:
             log.warning(
@@ -138,22 +139,21 @@ class PolicySources:
         if news and not self._settling:
             self.on_change()
 
-    async def settle(self) -> bool:
-        """Wait until each source of which nothing is known was asked once. Returns whether there was any.
+    async def settle(self, *, first: bool) -> bool:
+        """Wait until each source of which nothing is known was asked once; after the `first` time a moment only.
 
-        Whoever waits looks again by itself.
+        Returns whether there was any, so that whoever waits looks again.
         """
-        waiting = [each.watch.tried.wait() for each in self._running.values() if each.watch.kept is None]
+        watches = [each.watch for each in self._running.values()]
+        waiting = [each.tried.wait() for each in watches if each.kept is None and not each.tried.is_set()]
         if not waiting:
             return False
         self._settling = True
         try:
-            async with asyncio.timeout(_SETTLE_SECONDS):
+            async with asyncio.timeout(_SETTLE_SECONDS if first else _MOMENT_SECONDS):
                 await asyncio.gather(*waiting)
         except TimeoutError:
-            log.warning(
-                "not every policy source has answered yet; what attaches their policies is refused so far"
-            )
+            log.warning("a policy source has not answered yet; what attaches its policies is refused so far")
         finally:
             self._settling = False
         return True

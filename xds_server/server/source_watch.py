@@ -24,6 +24,8 @@ _FIRST_RETRY_SECONDS: Final = 1.0
 _SPREAD: Final = 0.1
 """Many sites ask one publisher: each a little earlier or later than it says, lest they all come at once."""
 _MOST_DOUBLINGS: Final = 16
+_MOST_TOLD: Final = 20
+"""Mistakes of one document that the log shows; `fairlead validate --source` shows all."""
 
 
 class Outcome(StrEnum):
@@ -120,7 +122,7 @@ class SourceWatch:
         publication = await asyncio.to_thread(read_publication, self.url, found.content)
         if publication.error is not None:
             known = self.problem is not None and str(publication.error) in self.problem
-            for each in () if known else publication.diagnostics:
+            for each in () if known else publication.diagnostics[:_MOST_TOLD]:
                 log_diagnostic(each)
             raise _RefusedError(f"what it publishes is refused: {publication.error}")
         self.kept = Kept(found.content, found.etag, self._now())
@@ -133,9 +135,9 @@ class SourceWatch:
         if problem is None:
             log.info("a policy source answers again", source=self.name)
             return
-        stays = "what was published before stays" if self.kept is not None else "nothing of it is known"
+        stays = "what it published last" if self.kept is not None else "nothing"
         log.warning(
-            f"a policy source cannot be used; {stays}", source=self.name, url=self.url, reason=problem
+            "a policy source cannot be used", source=self.name, url=self.url, reason=problem, stays=stays
         )
 
     def delay(self) -> float:
