@@ -46,6 +46,8 @@ class Loaded:
     def files(self) -> Mapping[str, bytes]:
         """The attachments that are files of the policy folder: without what policy sources publish."""
         published = {each.spec.url for each in self.fleet.list(PolicySource)}
+        if not any(url in self.attachments for url in published):
+            return self.attachments
         return {name: held for name, held in self.attachments.items() if name not in published}
 
     @property
