@@ -16,6 +16,7 @@ from xds_server.collection import uncollected
 from xds_server.compiler import Compiler
 from xds_server.graph import NOTHING, Builder, Built, Graph
 from xds_server.policy import LoadCache, Loaded, load
+from xds_server.server.completion import complete
 from xds_server.server.control_plane import ControlPlane
 from xds_server.server.guard import Guard
 from xds_server.server.keeper import PAUSE, Keeper
@@ -231,7 +232,7 @@ class Pipeline:
         if not update.built.servable:
             log.error("there is no gateway to serve yet; mend the policies and save them")
             return False
-        await self._publish(update, prepared, outlet)
+        await complete(self._publish(update, prepared, outlet))
         if self._movement is not None:
             self._movement.follow(update.built.graph)
         return True
@@ -263,7 +264,7 @@ class Pipeline:
                 with self._undisturbed():
                     found = await asyncio.to_thread(self._move_for, outlet)
                     if found is not None:
-                        await self._publish(*found, outlet)
+                        await complete(self._publish(*found, outlet))
                         if self._movement is not None:
                             self._movement.follow(found[0].built.graph)
             except Exception:  # what moves next is another chance
