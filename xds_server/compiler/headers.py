@@ -58,6 +58,9 @@ _LOOK_ALIKE = "(?:x_fairlead[-_]|x-fairlead_).*"
 UPGRADE = "websocket"
 """The one protocol to which connections are switched."""
 
+MARK_OF_ENVOY = "x-envoy-internal"
+"""What Envoy marks requests of its own making with: copies for a shadow are such. It says nothing to a model."""
+
 
 def early_mutation() -> TypedExtensionConfig:
     """What happens to a request's headers before anything reads them, the choice of the route included.
@@ -87,7 +90,9 @@ def router() -> Router:
     """The router, which tells the chosen backend its region and takes out of its answer what is ours to say."""
     region = _set(REGION_HEADER, f"%UPSTREAM_METADATA({ENDPOINT_METADATA}:region)%")
     ours = [HeaderMutation(remove=name) for name in (ERROR_HEADER, SERVED_BY_HEADER)]
-    mutations = Mutations(request_mutations=[region], response_mutations=ours)
+    mutations = Mutations(
+        request_mutations=[HeaderMutation(remove=MARK_OF_ENVOY), region], response_mutations=ours
+    )
     backend = Any.pack(MutationFilter(mutations=mutations))
     return Router(
         suppress_envoy_headers=True,

@@ -7,6 +7,7 @@ from typing import Any
 from xds_server.graph import Endpoint, Revision
 from xds_server.wire import message_class, pack
 
+from .headers import MARK_OF_ENVOY
 from .names import (
     BACKEND,
     BACKEND_PREFIX,
@@ -94,8 +95,11 @@ def _describe_filters(
     mutation = message_class(_HEADER_MUTATION)(
         mutations={
             "request_mutations": [
-                {"append": set_header(header, f"%UPSTREAM_METADATA({ENDPOINT_METADATA}:{key})%")}
-                for header, key in told.items()
+                {"remove": MARK_OF_ENVOY},
+                *(
+                    {"append": set_header(header, f"%UPSTREAM_METADATA({ENDPOINT_METADATA}:{key})%")}
+                    for header, key in told.items()
+                ),
             ],
             "response_mutations": [{"remove": ERROR_HEADER}, {"remove": SERVED_BY_HEADER}],
         }
