@@ -89,7 +89,7 @@ def _common() -> dict[str, Any]:
     return {field.name: value for field, value in message.ListFields()}
 
 
-def _outlier_detection() -> dict[str, Any]:
+def _outlier_detection(failures: int = 3) -> dict[str, Any]:
     # Only what the network says: a model's own 5xx is an answer and takes nothing out of service.
     return {
         "interval": {"seconds": 1},
@@ -97,7 +97,7 @@ def _outlier_detection() -> dict[str, Any]:
         "max_ejection_time": {"seconds": 30},
         "max_ejection_percent": {"value": 100},
         "split_external_local_origin_errors": True,
-        "consecutive_local_origin_failure": {"value": 3},
+        "consecutive_local_origin_failure": {"value": failures},
         "enforcing_consecutive_local_origin_failure": {"value": 100},
         "enforcing_local_origin_success_rate": {"value": 0},
         "enforcing_consecutive_5xx": {"value": 0},
@@ -107,9 +107,14 @@ def _outlier_detection() -> dict[str, Any]:
 
 
 def _balancing(revision: Revision) -> dict[str, Any]:
-    if not revision.routing.shares:
-        return {}
-    return {"common_lb_config": {**_NO_PANIC, "locality_weighted_lb_config": {}}}
+    """How places share, where it is not as everywhere."""
+    shares: dict[str, Any] = {"locality_weighted_lb_config": {}} if revision.routing.shares else {}
+    if revision.routing.caller_choice:
+        # A hint leads each attempt to the same place until Envoy knows that it is down. Two attempts are to be enough,
+        # and the workers are to know at once, so that the third one goes elsewhere.
+        config = {**_NO_PANIC, **shares, "update_merge_window": timedelta(0)}
+        return {"common_lb_config": config, "outlier_detection": _outlier_detection(failures=2)}
+    return {"common_lb_config": {**_NO_PANIC, **shares}} if shares else {}
 
 
 def _limits(revision: Revision) -> dict[str, Any]:
