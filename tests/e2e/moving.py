@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
+from tests.e2e.clients import Clients
 from tests.e2e.fleet import make_member
+from tests.e2e.held import hold_split
 from tests.e2e.manifest import Manifest, manifest, put, write
 from tests.e2e.serving import Serving
 from tests.e2e.tokens import AUDIENCE, TestIssuer
@@ -93,38 +94,26 @@ class _Connection(asyncio.Protocol):
             self._transport.write(head)
 
 
-class Traffic:
-    """Clients that ask without a pause, each over a connection of its own. A context manager."""
+class Traffic(Clients):
+    """Clients of one listener, each over a connection of its own. A context manager."""
 
     def __init__(self, port: int, token: str, clients: int = 2, target: str = f"/{MODEL}") -> None:
+        super().__init__(f"{port}-{at}" for at in range(clients))
         self._port, self._target = port, target
         self._headers = bearer(token)
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._ask, daemon=True) for _ in range(clients)]
         self._lock = threading.Lock()
         self.answers: Counter[tuple[int, str | None]] = Counter()
         self.broken: list[str] = []
 
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _ask(self) -> None:
+    def run(self, name: str) -> None:
         try:
             with Wire(self._port) as wire:
-                while not self._stop.is_set():
+                while not self.ended.is_set():
                     answer = wire.ask(self._target, headers=self._headers)
                     with self._lock:
                         self.answers[answer.status, answer.header("x-model")] += 1
-                    self._stop.wait(0.002)
+                    self.rounds[name] += 1
+                    self.ended.wait(0.002)
         except (OSError, EOFError) as error:
             self.broken.append(repr(error))
 
@@ -215,18 +204,9 @@ class Moving:
             for each in told["resources"]
         }
 
-    def routed(self, label: str, region: str = PARIS) -> int:
-        """The weight at which the region's Envoy routes to a revision now, out of 100."""
-        config = self.envoys[f"{GATEWAY}-{region}"].get("/config_dump?resource=dynamic_route_configs").json()
-        for each in config["configs"]:
-            routes = each["route_config"]
-            if routes["name"] == MODEL:
-                action = routes["virtual_hosts"][0]["routes"][-1]["route"]
-                split = action.get(
-                    "weighted_clusters", {"clusters": [{"name": action.get("cluster"), "weight": 100}]}
-                )
-                return sum(each["weight"] for each in split["clusters"] if each["name"].endswith(f"/{label}"))
-        return 0
+    def routed(self, label: str, region: str = PARIS) -> float:
+        """The percent of requests that the region's Envoy routes to a revision now."""
+        return hold_split(self.envoys[f"{GATEWAY}-{region}"], MODEL).get(label, 0.0)
 
     def order(self, name: str, headers: dict[str, str] | None = None) -> httpx.Response:
         url = f"http://{self.serving.admin}/rollouts/{MODEL}/production/{name}"

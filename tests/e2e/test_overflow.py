@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.held import hold_order
 from tests.e2e.manifest import backend, manifest, revision, write
 from tests.e2e.moving import GATEWAY, MODEL, Moving, Traffic, run_moving
 from tests.e2e.world import FRANKFURT, PARIS, VIRGINIA
@@ -53,18 +54,7 @@ def spilling(moving: Moving) -> list[dict[str, Any]]:
 
 def localities(moving: Moving, region: str) -> list[tuple[int, str, int]]:
     """The places of the model as the region's Envoy has them: priority, zone, weight; the larger share first."""
-    config = moving.envoys[f"{GATEWAY}-{region}"].get("/config_dump?include_eds").json()["configs"]
-    [found] = [
-        each["endpoint_config"]
-        for part in config
-        for each in part.get("dynamic_endpoint_configs", ())
-        if each["endpoint_config"].get("cluster_name") == f"{MODEL}/production/v1"
-    ]
-    told = [
-        (each.get("priority", 0), each["locality"]["zone"], each["load_balancing_weight"])
-        for each in found["endpoints"]
-    ]
-    return sorted(told, key=lambda each: (each[0], -each[2]))
+    return hold_order(moving.envoys[f"{GATEWAY}-{region}"], f"{MODEL}/production/v1")
 
 
 def test_a_share_goes_to_the_next_place_and_comes_back(moving: Moving, traffic: Traffic) -> None:

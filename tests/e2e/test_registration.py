@@ -4,44 +4,29 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 
 from tests.e2e.manifest import backend, manifest, write
 from tests.e2e.moving import Moving, run_moving
+from tests.e2e.registrar import Registrar
 from tests.e2e.world import PARIS, VIRGINIA
-from tests.envoy_process import free_port, wait_until
+from tests.envoy_process import wait_until
 
 pytestmark = pytest.mark.envoy
 
-TOKEN = "open sesame"
 SLOT = "acme/models/llama/production/v1"
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("registration")
+def registrar(tmp_path_factory: pytest.TempPathFactory) -> Registrar:
+    return Registrar(tmp_path_factory.mktemp("registration"))
 
 
 @pytest.fixture(scope="module")
-def port() -> int:
-    return free_port()
-
-
-@pytest.fixture(scope="module")
-def moving(root: Path, port: int) -> Iterator[Moving]:
-    token = root / "token"
-    token.touch(0o600)
-    token.write_text(f"{TOKEN}\n")
-    options = ("--registration", f"127.0.0.1:{port}", "--registration-token", str(token))
-    with run_moving(root, options=options) as made:
+def moving(registrar: Registrar) -> Iterator[Moving]:
+    with run_moving(registrar.folder, options=registrar.options()) as made:
         europe = manifest(
             "Policy", "europe", "acme", type="location", locations=[{"type": "continent", "name": "eu"}]
         )
@@ -53,12 +38,6 @@ def moving(root: Path, port: int) -> Iterator[Moving]:
         yield made
 
 
-def ask(port: int, method: str = "PUT", slot: str = SLOT, token: str = TOKEN, **body: Any) -> httpx.Response:
-    url = f"http://127.0.0.1:{port}/v1/endpoints/{slot}"
-    headers = {"authorization": f"Bearer {token}"}
-    return httpx.request(method, url, json=body, headers=headers, trust_env=False, timeout=20)
-
-
 def there(moving: Moving) -> set[str]:
     """The addresses that the Envoy has for the model."""
     [envoy] = moving.envoys.values()
@@ -68,34 +47,24 @@ def there(moving: Moving) -> set[str]:
     }
 
 
-@contextmanager
-def sidecar(moving: Moving, root: Path, port: int, label: str, *more: str) -> Iterator[subprocess.Popen[str]]:
-    """`fairlead endpoint register --heartbeat`, as it runs beside a model."""
-    command = [Path(sys.executable).with_name("fairlead"), "endpoint", "register", SLOT, "--location", PARIS]
-    server = ["--server", f"http://127.0.0.1:{port}", "--token-file", str(root / "token")]
-    where = ["--address", moving.servers[label].address, "--heartbeat", *more]
-    process = subprocess.Popen([*command, *server, *where], stderr=subprocess.PIPE, text=True)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait(20)
-
-
-def test_a_backend_comes_and_goes_and_no_request_fails(moving: Moving, root: Path, port: int) -> None:
+def test_a_backend_comes_and_goes_and_no_request_fails(moving: Moving, registrar: Registrar) -> None:
     one, two = (moving.servers[label].address for label in ("one", "two"))
-    assert ask(port, location=PARIS, address=one).json() == {"address": one, "weight": 1, "ttl": 60.0}
+    assert registrar.ask(SLOT, location=PARIS, address=one).json() == {
+        "address": one,
+        "weight": 1,
+        "ttl": 60.0,
+    }
     wait_until(lambda: there(moving) == {one}, "the Envoy has the first")
     before = moving.versions()
-    with moving.traffic() as traffic, sidecar(moving, root, port, "two") as process:
+    with moving.traffic() as traffic, registrar.sidecar(SLOT, PARIS, two) as process:
         wait_until(lambda: (200, "two") in traffic.copy(), "the second one serves")
         after = moving.versions()
         changed = {key[1:] for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
         assert changed == {("ClusterLoadAssignment", SLOT)}
         # Weights are endpoints, too.
-        assert ask(port, location=PARIS, address=two, weight=0).status_code == 200
+        assert registrar.ask(SLOT, location=PARIS, address=two, weight=0).status_code == 200
         wait_until(lambda: there(moving) == {one}, "it is out")
-        assert ask(port, location=PARIS, address=two, weight=1).status_code == 200
+        assert registrar.ask(SLOT, location=PARIS, address=two, weight=1).status_code == 200
         wait_until(lambda: there(moving) == {one, two}, "it is back")
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
@@ -103,10 +72,10 @@ def test_a_backend_comes_and_goes_and_no_request_fails(moving: Moving, root: Pat
     assert traffic.failed == 0, (traffic.answers, traffic.broken)
 
 
-def test_who_is_not_heard_of_any_more_is_out(moving: Moving, root: Path, port: int) -> None:
+def test_who_is_not_heard_of_any_more_is_out(moving: Moving, registrar: Registrar) -> None:
     one, two = (moving.servers[label].address for label in ("one", "two"))
-    ask(port, location=PARIS, address=one)
-    with sidecar(moving, root, port, "two", "--ttl", "2s"):
+    registrar.ask(SLOT, location=PARIS, address=one)
+    with registrar.sidecar(SLOT, PARIS, two, "--ttl", "2s"):
         wait_until(lambda: there(moving) == {one, two}, "both are there")
         # Longer than the lease: heartbeats keep it.
         told = {each["address"]: each for each in moving.serving.ask("/registrations")["registrations"]}
@@ -126,8 +95,8 @@ def _left(moving: Moving, address: str) -> float:
     return float(found.get(address, -1.0))
 
 
-def test_policy_holds_for_who_registers(moving: Moving, port: int) -> None:
-    answer = ask(port, location=VIRGINIA, address="127.0.0.1:9")
+def test_policy_holds_for_who_registers(moving: Moving, registrar: Registrar) -> None:
+    answer = registrar.ask(SLOT, location=VIRGINIA, address="127.0.0.1:9")
     assert answer.status_code == 403
     error = answer.json()["error"]
     assert (error["code"], error["policies"]) == ("PLACE_NOT_ALLOWED", ["europe"])
@@ -135,9 +104,9 @@ def test_policy_holds_for_who_registers(moving: Moving, port: int) -> None:
     assert all(each["location"] != VIRGINIA for each in moving.serving.ask("/registrations")["registrations"])
 
 
-def test_what_is_registered_outlives_the_control_plane(moving: Moving, port: int) -> None:
+def test_what_is_registered_outlives_the_control_plane(moving: Moving, registrar: Registrar) -> None:
     one = moving.servers["one"].address
-    ask(port, location=PARIS, address=one)
+    registrar.ask(SLOT, location=PARIS, address=one)
     wait_until(lambda: there(moving) == {one}, "it is there")
     with moving.traffic() as traffic:
         wait_until(traffic.copy, "a request")
@@ -149,11 +118,11 @@ def test_what_is_registered_outlives_the_control_plane(moving: Moving, port: int
     assert traffic.failed == 0, (traffic.answers, traffic.broken)
 
 
-def test_a_bad_address_in_the_file_of_leases_stops_nothing(moving: Moving, root: Path, port: int) -> None:
+def test_a_bad_address_in_the_file_of_leases_stops_nothing(moving: Moving, registrar: Registrar) -> None:
     one = moving.servers["one"].address
-    ask(port, location=PARIS, address=one)
+    registrar.ask(SLOT, location=PARIS, address=one)
     wait_until(lambda: there(moving) == {one}, "it is there")
-    [file] = root.rglob("registrations.json")
+    [file] = registrar.folder.rglob("registrations.json")
     wait_until(lambda: one in file.read_text(), "it is written")
     with moving.traffic() as traffic:
         wait_until(traffic.copy, "a request")
@@ -171,13 +140,13 @@ def test_a_bad_address_in_the_file_of_leases_stops_nothing(moving: Moving, root:
     assert moving.serving.log.count("that is kept cannot be used") == 3
 
 
-def test_declared_and_registered_backends_serve_together(moving: Moving, port: int) -> None:
+def test_declared_and_registered_backends_serve_together(moving: Moving, registrar: Registrar) -> None:
     one, two = (moving.servers[label].address for label in ("one", "two"))
-    ask(port, location=PARIS, address=two)
+    registrar.ask(SLOT, location=PARIS, address=two)
     revision = {"name": "v1", "registration": {}, "backends": [backend(PARIS, one)]}
     moving.write(revisions=[revision], policies=["europe"])
     wait_until(lambda: there(moving) == {one, two}, "both are there")
     # No `registration`, no registered backends.
     moving.write(revisions=[{"name": "v1", "backends": [backend(PARIS, one)]}], policies=["europe"])
     wait_until(lambda: there(moving) == {one}, "only the declared one is left")
-    assert ask(port, location=PARIS, address=two).status_code == 404
+    assert registrar.ask(SLOT, location=PARIS, address=two).status_code == 404

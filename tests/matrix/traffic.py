@@ -2,52 +2,32 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Mapping
 from ssl import SSLContext
 from time import monotonic
-from types import TracebackType
-from typing import Self
 
+from tests.e2e.clients import Clients
 from tests.e2e.wire import Wire, bearer
-from tests.envoy_process import wait_until
 from tests.matrix.world import HOST
 
 _PAUSE = 0.004
 """Seconds between two requests of one client: the models are not what is tested."""
 
 
-class Traffic:
+class Traffic(Clients):
     """One client for each listener, which asks for all paths in turn. A context manager.
 
     `bad` are the answers other than 200, and requests without one, by the clock of the recorder's trace.
     """
 
     def __init__(self, ports: Mapping[str, int], tls: SSLContext, token: str) -> None:
+        super().__init__(ports)
         self.bad: list[str] = []
         self.answers = 0
         self._ports = dict(ports)
         self._tls = tls
         self._headers = bearer(token)
         self._paths: tuple[str, ...] = ()
-        self._ended = threading.Event()
-        self._rounds = dict.fromkeys(ports, 0)
-        self._clients = [
-            threading.Thread(target=self._run, args=(name,), name=f"client of {name}", daemon=True)
-            for name in ports
-        ]
-
-    def __enter__(self) -> Self:
-        for each in self._clients:
-            each.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._ended.set()
-        for each in self._clients:
-            each.join()
 
     def aim(self, paths: Iterable[str]) -> None:
         """Ask for these paths from now on; returns when nothing else is being asked for, and each was answered."""
@@ -56,16 +36,11 @@ class Traffic:
 
     def flow(self) -> None:
         """Wait until each client has been around once more."""
-        before = dict(self._rounds)
+        self.advance(2)
 
-        def grown() -> bool:
-            return all(self._rounds[name] >= rounds + 2 for name, rounds in before.items())
-
-        wait_until(grown, "each client has been around")
-
-    def _run(self, name: str) -> None:
+    def run(self, name: str) -> None:
         wire: Wire | None = None
-        while not self._ended.is_set():
+        while not self.ended.is_set():
             for path in self._paths:
                 try:
                     wire = wire or self._connect(name)
@@ -79,9 +54,9 @@ class Traffic:
                     self._complain(f"{name} {path}: {answer.status} {answer.code}")
                 if answer.header("connection") == "close":
                     wire = self._close(wire)
-                self._ended.wait(_PAUSE)
-            self._rounds[name] += 1
-            self._ended.wait(_PAUSE)
+                self.ended.wait(_PAUSE)
+            self.rounds[name] += 1
+            self.ended.wait(_PAUSE)
         self._close(wire)
 
     def _complain(self, what: str) -> None:
