@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.process import ModelProcess
+from tests.chaos.process import Heard, ModelProcess
 from tests.e2e.fleet import make_member
 from tests.e2e.manifest import Manifest, backend, manifest, put, revision, write
+from tests.e2e.registrar import Registrar
 from tests.e2e.serving import Serving
 from tests.e2e.tokens import AUDIENCE, TestIssuer
-from tests.e2e.wire import bearer
+from tests.e2e.wire import Answer, Headers, Wire, bearer
 from tests.envoy_process import EnvoyProcess, free_port, wait_until
 from xds_server.compiler import Variant
 
@@ -21,6 +22,8 @@ PARIS, FRANKFURT, DUBLIN = "eu-west-3", "eu-central-1", "eu-west-1"
 VIRGINIA, TOKYO = "us-east-1", "ap-northeast-1"
 PLACES = (PARIS, FRANKFURT, DUBLIN, VIRGINIA, TOKYO)
 FORBIDDEN = "forbidden"
+CLAIM = "residency"
+"""The claim by which a token binds its caller."""
 
 # One in each way in which an Envoy may come to its models.
 _GATEWAYS: dict[str, tuple[str, Variant, str]] = {
@@ -30,49 +33,147 @@ _GATEWAYS: dict[str, tuple[str, Variant, str]] = {
 }
 GATEWAYS = tuple(_GATEWAYS)
 REGIONS = {name: region for name, (region, _, _) in _GATEWAYS.items()}
+_EAGER = tuple(name for name, (_, _, delivery) in _GATEWAYS.items() if delivery == "eager")
 
 
 @dataclass(frozen=True)
 class Fleet:
-    """What runs. `models` are by place, and `forbidden` is a second one in Virginia."""
+    """What runs. `models` are by place, `forbidden` is a second one in Virginia; `headers` are those of a member."""
 
     folder: Path
     serving: Serving
+    registrar: Registrar
     envoys: dict[str, EnvoyProcess]
     ports: dict[str, int]
     models: dict[str, ModelProcess]
-    headers: list[tuple[str, str]]
+    issuer: TestIssuer
+    headers: Headers
 
-    def deploy(self, name: str, *places: str | Manifest, policies: tuple[str, ...] = (), **said: Any) -> None:
-        """Declare a model with a backend in each of the places, and wait until every Envoy has what it is sent."""
-        backends = [
-            place if isinstance(place, dict) else backend(place, self.models[place].address)
-            for place in places
-        ]
-        check = said.pop("check", None)
+    def deploy(
+        self,
+        name: str,
+        *places: str | Manifest,
+        policies: tuple[str, ...] = (),
+        check: Any = None,
+        **said: Any,
+    ) -> None:
+        """Declare a model of one revision in the places, and wait until every Envoy has what it is sent."""
         checked = {} if check is None else {"healthCheck": check}
-        deployment = {
-            "environment": "production",
-            "policies": list(policies),
-            "revisions": [revision("v1", *backends, **checked)],
-            **said,
-        }
+        self.put(
+            name, self.deployment(self.revision("v1", *places, **checked), policies=list(policies), **said)
+        )
+
+    def deployment(self, *revisions: Manifest, **said: Any) -> Manifest:
+        return {"environment": "production", "revisions": list(revisions), **said}
+
+    def revision(self, name: str, *places: str | Manifest, **said: Any) -> Manifest:
+        """A revision with a backend in each of the places: the model's process there."""
+        return revision(
+            name, *(self.backend(each) if isinstance(each, str) else each for each in places), **said
+        )
+
+    def backend(self, place: str, **said: Any) -> Manifest:
+        """The model's process of a place, as a backend there; `forbidden` is one in Virginia."""
+        return backend(VIRGINIA if place == FORBIDDEN else place, self.models[place].address, **said)
+
+    def put(self, name: str, *deployments: Manifest, **spec: Any) -> None:
+        """Declare a model, and wait until every Envoy has what it is sent."""
+        declared = manifest("Model", name, "acme", deployments=list(deployments), **spec)
+        self.save(lambda: write(self.folder, f"acme/{name}.yaml", [declared]))
+        # Routes are asked for when their scope is acknowledged: for a moment there is nothing to be acknowledged.
+        for gateway in _EAGER:
+            wait_until(
+                lambda gateway=gateway: (
+                    self.ask(gateway, f"{name}?environment=").code == "DEPLOYMENT_NOT_FOUND"
+                ),
+                f"{gateway} has the routes of {name}",
+            )
+
+    def save(self, change: Callable[[], object]) -> None:
+        """Make a change to the folder, and wait until every Envoy has what it is sent of it."""
         before = self.serving.generation()
         assert before is not None
-        write(self.folder, f"acme/{name}.yaml", [manifest("Model", name, "acme", deployments=[deployment])])
-        wait_until(lambda: self.serving.settled(*GATEWAYS, after=before), "every Envoy has the model")
+        change()
+        self.settle(before)
 
-    def standby(self, place: str) -> Manifest:
-        return backend(place, self.models[place].address, standby=True)
+    def settle(self, after: int = -1) -> None:
+        """Wait until every Envoy has acknowledged all of what is served, of a generation after that one."""
+        try:
+            wait_until(
+                lambda: self.serving.settled(*GATEWAYS, after=after), "every Envoy has what it is sent"
+            )
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.serving.log[-4000:]}") from error
+
+    def restart(self) -> None:
+        """Kill the control plane, start it again, and wait until every Envoy is back."""
+        self.serving.kill()
+        self.serving.start()
+        self.settle()
+
+    def bearer(self, **claims: Any) -> Headers:
+        """The token of a member with further claims."""
+        return bearer(self.issuer.token("acme", **claims))
+
+    def connect(self, gateway: str) -> Wire:
+        return Wire(self.ports[gateway])
+
+    def ask(self, gateway: str, target: str, headers: Headers | None = None, method: str = "GET") -> Answer:
+        """Ask for a model and what follows; the headers are those of a plain member unless there are others."""
+        with self.connect(gateway) as wire:
+            return wire.ask(f"/acme/models/{target}", method, self.headers if headers is None else headers)
+
+    def deal(self, gateway: str, model: str, callers: Mapping[str, Headers]) -> dict[str, str]:
+        """The revision that each caller meets; nobody may meet an error."""
+        met = {}
+        with self.connect(gateway) as wire:
+            for caller, headers in callers.items():
+                answer = wire.ask(f"/acme/models/{model}", headers=headers)
+                assert answer.status == 200, (caller, answer)
+                met[caller] = str(answer.json()["headers"]["x-fairlead-revision"])
+        return met
+
+    def mark(self) -> dict[str, int]:
+        """How much each model's process has been asked so far."""
+        return {name: len(each.heard()) for name, each in self.models.items()}
+
+    def heard(self, model: str, since: Mapping[str, int]) -> dict[str, list[Heard]]:
+        """The requests for a model that each process had since a mark; those that had none are left out."""
+        found = {
+            name: [heard for heard in each.heard()[since[name] :] if heard.name == model]
+            for name, each in self.models.items()
+        }
+        return {name: requests for name, requests in found.items() if requests}
 
 
 @contextmanager
 def run_fleet(root: Path) -> Iterator[Fleet]:
     """Start everything, with a workspace and a policy `europe` and without a model."""
-    folder, issuer = root / "policies", TestIssuer.make("https://chaos.test")
+    folder, issuer, registrar = root / "policies", TestIssuer.make("https://chaos.test"), Registrar(root)
     ports = {name: free_port() for name in _GATEWAYS}
+    _write_fleet(folder, issuer, ports)
+    options = ("--load-interval", "1s", *registrar.options())
+    with ExitStack() as running:
+        models = {name: running.enter_context(ModelProcess(name, root)) for name in (*PLACES, FORBIDDEN)}
+        serving = running.enter_context(Serving(folder, root / "serve.log", options=options))
+        envoys = {
+            name: make_member(root, name, region, serving.xds_port, variant, load_reports=True)
+            for name, (region, variant, _) in _GATEWAYS.items()
+        }
+        for envoy in envoys.values():
+            running.enter_context(envoy)
+        for envoy in envoys.values():
+            envoy.wait_ready()
+        member = bearer(issuer.token("acme"))
+        fleet = Fleet(folder, serving, registrar, envoys, ports, models, issuer, member)
+        fleet.settle()
+        yield fleet
+        assert [stalls for envoy in envoys.values() if (stalls := envoy.stalls())] == []
+
+
+def _write_fleet(folder: Path, issuer: TestIssuer, ports: Mapping[str, int]) -> None:
     put(folder / "keys/jwks.json", issuer.jwks())
-    fleet = [
+    gateways = [
         manifest(
             "Gateway",
             name,
@@ -81,26 +182,11 @@ def run_fleet(root: Path) -> Iterator[Fleet]:
         )
         for name, (_, _, delivery) in _GATEWAYS.items()
     ]
-    keys = {"file": "keys/jwks.json"}
-    fleet.append(manifest("Issuer", "chaos", issuer=issuer.issuer, audiences=[AUDIENCE], jwks=keys))
-    write(folder, "fleet.yaml", fleet)
+    trust = {"issuer": issuer.issuer, "audiences": [AUDIENCE], "jwks": {"file": "keys/jwks.json"}}
+    write(folder, "fleet.yaml", [*gateways, manifest("Issuer", "chaos", **trust, residencyClaim=CLAIM)])
     europe = [{"type": "continent", "name": "eu"}]
     workspace = [
         manifest("Workspace", "acme", issuers=["chaos"]),
         manifest("Policy", "europe", "acme", type="location", locations=europe),
     ]
     write(folder, "acme/workspace.yaml", workspace)
-    with ExitStack() as running:
-        models = {name: running.enter_context(ModelProcess(name, root)) for name in (*PLACES, FORBIDDEN)}
-        serving = running.enter_context(Serving(folder, root / "serve.log"))
-        envoys = {
-            name: make_member(root, name, region, serving.xds_port, variant)
-            for name, (region, variant, _) in _GATEWAYS.items()
-        }
-        for envoy in envoys.values():
-            running.enter_context(envoy)
-        for envoy in envoys.values():
-            envoy.wait_ready()
-        wait_until(lambda: serving.settled(*GATEWAYS), "every Envoy has what it is sent")
-        yield Fleet(folder, serving, envoys, ports, models, list(bearer(issuer.token("acme"))))
-        assert [stalls for envoy in envoys.values() if (stalls := envoy.stalls())] == []

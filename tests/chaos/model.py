@@ -1,20 +1,21 @@
-"""A model that fails on demand, as a process of its own: `python model.py PORT LOG`.
+"""A model that fails on demand, as a process of its own: `python model.py NAME PORT LOG`.
 
 Each line on its standard input is what it does from now on; it answers with the same line once that is so:
 
-    well          200 and its own name
+    well          200, and in the body what it was asked
     hang          takes requests and says nothing
     reset         resets the connection once the request is in
-    slow          200 after 200 ms
+    slow          the same as `well`, after 200 ms
     status 503    that status, with `retry-after: 77`
 
-Each request is a line in LOG before anything is done about it, so that it counts even if the process is killed; but for
-`/health`, where it does the same.
+Each request is a line of JSON in LOG before anything is done about it, so that it counts even if the process is killed;
+but for `/health`, where it does the same.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import socket
 import struct
@@ -22,8 +23,9 @@ import sys
 
 
 class Model:
-    def __init__(self, log: int) -> None:
+    def __init__(self, name: str, log: int) -> None:
         self.mood = "well"
+        self._name = name
         self._log = log
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -39,14 +41,20 @@ class Model:
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         line, *fields = head.split("\r\n")
-        headers = {name.lower(): value.strip() for name, _, value in (each.partition(":") for each in fields)}
+        headers = {
+            name.lower(): value.strip()
+            for name, colon, value in (each.partition(":") for each in fields)
+            if colon
+        }
         await reader.readexactly(int(headers.get("content-length", "0")))
         method, target, _ = line.split(" ")
+        heard = {"model": self._name, "method": method, "target": target, "headers": headers}
+        told = json.dumps(heard).encode()
         if target != "/health":
-            os.write(self._log, f"{method} {target}\n".encode())
-        return await self._do(reader, writer)
+            os.write(self._log, told + b"\n")
+        return await self._do(told, reader, writer)
 
-    async def _do(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    async def _do(self, told: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         match self.mood.split():
             case ["hang"]:
                 await reader.read(1)
@@ -58,19 +66,15 @@ class Model:
                 return False
             case ["status", status]:
                 writer.write(f"HTTP/1.1 {status} No\r\nretry-after: 77\r\ncontent-length: 0\r\n\r\n".encode())
+                return True
             case ["slow"]:
                 await asyncio.sleep(0.2)
-                writer.write(_WELL)
-            case _:
-                writer.write(_WELL)
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(told), told))
         return True
 
 
-_WELL = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
-
-
-async def main(port: int, log: str) -> None:
-    model = Model(os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT))
+async def main(name: str, port: int, log: str) -> None:
+    model = Model(name, os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT))
     await asyncio.start_server(model.serve, sock=socket.create_server(("127.0.0.1", port)))
     orders = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(
@@ -83,4 +87,4 @@ async def main(port: int, log: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]), sys.argv[2]))
+    asyncio.run(main(sys.argv[1], int(sys.argv[2]), sys.argv[3]))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self, cast
@@ -12,6 +15,25 @@ from typing import IO, Self, cast
 from tests.envoy_process import free_port
 
 _PROGRAM = Path(__file__).with_name("model.py")
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A request as a model got it; the names of `headers` are in lower case."""
+
+    model: str
+    method: str
+    target: str
+    headers: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """The name of the model in the policy, as the gateway tells it."""
+        return self.headers["x-fairlead-model"]
+
+    @property
+    def revision(self) -> str:
+        return self.headers["x-fairlead-revision"]
 
 
 class ModelProcess:
@@ -22,6 +44,8 @@ class ModelProcess:
         self.port = free_port()
         self._log = folder / f"{name}.log"
         self._log.touch()
+        self._read = 0
+        self._heard: list[Heard] = []
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
@@ -40,7 +64,7 @@ class ModelProcess:
     def start(self) -> None:
         """Start it, and wait until it listens."""
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(_PROGRAM), str(self.port), str(self._log)],
+            [sys.executable, "-I", "-S", str(_PROGRAM), self.name, str(self.port), str(self._log)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -65,6 +89,15 @@ class ModelProcess:
             cast(IO[str], pipe).close()
         self._process = None
 
+    def heard(self) -> list[Heard]:
+        """The requests that it got over all its lives, in order."""
+        with self._log.open("rb") as log:
+            log.seek(self._read)
+            whole, end, _ = log.read().rpartition(b"\n")
+        self._read += len(whole) + len(end)
+        self._heard += [Heard(**json.loads(line)) for line in whole.splitlines()]
+        return list(self._heard)
+
     def asked(self) -> Counter[str]:
         """How often it was asked for what, as `GET /path`, over all its lives."""
-        return Counter(self._log.read_text().splitlines())
+        return Counter(f"{each.method} {each.target}" for each in self.heard())

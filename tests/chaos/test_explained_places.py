@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.chaos.fleet import GATEWAYS, PLACES, REGIONS, Fleet
+from tests.e2e.held import hold_places
 from tests.e2e.manifest import Manifest, backend, manifest, revision, write
 from tests.e2e.wire import Wire
 from tests.envoy_process import wait_until
@@ -60,12 +61,6 @@ def _told(share: Share) -> list[tuple[int, str, int, frozenset[str]]]:
 
 def _held(fleet: Fleet, gateway: str, model: str) -> list[tuple[int, str, int, frozenset[str]]]:
     """The places that the Envoy has of a model, as its own dump of its configuration says."""
-    dump = next(part for part in fleet.envoys[gateway].config() if "dynamic_endpoint_configs" in part)
-    [assignment] = [
-        config
-        for each in dump["dynamic_endpoint_configs"]
-        if (config := each["endpoint_config"])["cluster_name"] == f"acme/models/{model}/production/v1"
-    ]
     return sorted(
         (
             place.get("priority", 0),
@@ -73,7 +68,7 @@ def _held(fleet: Fleet, gateway: str, model: str) -> list[tuple[int, str, int, f
             place.get("load_balancing_weight") or 1,
             frozenset(_address(each) for each in place["lb_endpoints"]),
         )
-        for place in assignment["endpoints"]
+        for place in hold_places(fleet.envoys[gateway], f"acme/models/{model}/production/v1")
     )
 
 

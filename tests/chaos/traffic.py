@@ -4,62 +4,58 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from itertools import count
-from types import TracebackType
-from typing import Self
 
 from tests.chaos.fleet import GATEWAYS, Fleet
-from tests.e2e.wire import Wire
-from tests.envoy_process import wait_until
+from tests.e2e.clients import Clients
+from tests.e2e.wire import Headers, Wire
+
+_PAUSE = 0.004
+"""Seconds between two requests of one client: the machine has other things to do, too."""
 
 
-@dataclass
-class Traffic:
-    """One client at each gateway, of one method. `met` counts answers: their status, or the gateway's code.
+class Traffic(Clients):
+    """Some clients at each gateway, of one method. `met` counts answers: their status, or the gateway's code.
 
-    Each request asks for a path of its own, so that at the models one that was run twice is told from two.
+    Each request asks for a path of its own, `/{tag}-{gateway}-{client}-{number}`, so that at the models one that was
+    run twice is told from two.
     """
 
-    fleet: Fleet
-    model: str
-    method: str
-    met: Counter[str] = field(default_factory=Counter)
-    _done: Counter[str] = field(default_factory=Counter)
-    _ended: threading.Event = field(default_factory=threading.Event)
-    _clients: list[threading.Thread] = field(default_factory=list)
-
-    def __enter__(self) -> Self:
-        for gateway in GATEWAYS:
-            client = threading.Thread(target=self._ask, args=(gateway,), daemon=True)
-            self._clients.append(client)
-            client.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    def __init__(
+        self,
+        fleet: Fleet,
+        model: str,
+        method: str = "GET",
+        *,
+        tag: str | None = None,
+        headers: Headers | None = None,
+        gateways: Iterable[str] = GATEWAYS,
+        clients: int = 1,
     ) -> None:
-        self._ended.set()
-        for each in self._clients:
-            each.join()
+        super().__init__(f"{gateway}-{at}" for gateway in gateways for at in range(clients))
+        self.met: Counter[str] = Counter()
+        self._fleet, self._model, self._method = fleet, model, method
+        self._tag = tag or method
+        self._headers = fleet.headers if headers is None else headers
+        self._lock = threading.Lock()
 
-    def advance(self, requests: int = 10) -> None:
-        """Wait until each client was answered so many times more."""
-        before = Counter(self._done)
-        wait_until(
-            lambda: all(self._done[each] >= before[each] + requests for each in GATEWAYS), "more answers"
-        )
-
-    def _ask(self, gateway: str) -> None:
-        body = b"{}" if self.method == "POST" else b""
+    def run(self, name: str) -> None:
+        gateway = name.partition("-")[0]
         for at in count():
-            if self._ended.is_set():
+            if self.ended.is_set():
                 return
-            path = f"/acme/models/{self.model}/{self.method}-{gateway}-{at}"
-            try:
-                with Wire(self.fleet.ports[gateway]) as wire:
-                    answer = wire.ask(path, self.method, self.fleet.headers, body)
-                self.met[answer.code or str(answer.status)] += 1
-            except (OSError, EOFError) as error:
-                self.met[type(error).__name__] += 1
-            self._done[gateway] += 1
+            met = self._ask(gateway, f"{self._model}/{self._tag}-{name}-{at}")
+            with self._lock:
+                self.met[met] += 1
+            self.rounds[name] += 1
+            self.ended.wait(_PAUSE)
+
+    def _ask(self, gateway: str, target: str) -> str:
+        body = b"{}" if self._method == "POST" else b""
+        try:
+            with Wire(self._fleet.ports[gateway]) as wire:
+                answer = wire.ask(f"/acme/models/{target}", self._method, self._headers, body)
+        except (OSError, EOFError) as error:
+            return type(error).__name__
+        return answer.code or str(answer.status)

@@ -1,0 +1,153 @@
+"""Everything at once: a canary goes on under callers who stay with their revision, while its home spills."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from itertools import cycle
+
+import pytest
+
+from tests.chaos.fleet import CLAIM, DUBLIN, FORBIDDEN, FRANKFURT, GATEWAYS, PARIS, TOKYO, VIRGINIA, Fleet
+from tests.chaos.traffic import Traffic
+from tests.e2e.clients import Clients
+from tests.e2e.held import hold_order, hold_split
+from tests.e2e.manifest import Manifest
+from tests.e2e.wire import Headers, Wire
+from tests.envoy_process import wait_until
+
+pytestmark = pytest.mark.envoy
+
+_PATH = "acme/models/everything"
+_USERS = 60
+_CLIENTS = 4
+"""At each Envoy; each is some of the users, so that nobody's requests overtake each other."""
+_BUSY = 14
+_STEPS = [10, 40, 100]
+
+
+class Regulars(Clients):
+    """The same users at each Envoy, over and over. `met` are the revisions that each met there, in order."""
+
+    def __init__(self, fleet: Fleet, users: Mapping[str, Headers]) -> None:
+        super().__init__(f"{gateway}-{at}" for gateway in GATEWAYS for at in range(_CLIENTS))
+        self.met: dict[str, dict[str, list[str]]] = {name: defaultdict(list) for name in GATEWAYS}
+        self.lost: list[str] = []
+        self._fleet, self._users = fleet, users
+
+    def run(self, name: str) -> None:
+        gateway, _, at = name.partition("-")
+        own = list(self._users)[int(at) :: _CLIENTS]
+        with self._fleet.connect(gateway) as wire:
+            for user in cycle(own):
+                if self.ended.is_set():
+                    return
+                self._ask(wire, gateway, user)
+                self.rounds[name] += 1
+                self.ended.wait(0.02)
+
+    def _ask(self, wire: Wire, gateway: str, user: str) -> None:
+        answer = wire.ask(f"/{_PATH}/{user}", headers=self._users[user])
+        if answer.status == 200:
+            self.met[gateway][user].append(answer.json()["headers"]["x-fairlead-revision"])
+        else:
+            self.lost.append(f"{gateway} {user}: {answer.status} {answer.code}")
+
+
+def _deployment(fleet: Fleet) -> Manifest:
+    everywhere = (PARIS, FRANKFURT, DUBLIN, VIRGINIA, FORBIDDEN, TOKYO)
+    return fleet.deployment(
+        fleet.revision("v1", *everywhere),
+        fleet.revision("v2", *everywhere),
+        policies=["europe"],
+        sticky={"header": "x-user-id"},
+        routing={"callerChoice": True, "overflow": {"above": 9, "below": 5, "share": 40}},
+        rollout={
+            "from": "v1",
+            "to": "v2",
+            "canary": _STEPS,
+            "stepTime": "4s",
+            "gates": {"errorRate": {"above": 5}, "minRequests": 10},
+        },
+    )
+
+
+def _rollout(fleet: Fleet) -> dict[str, object]:
+    [found] = [each for each in fleet.serving.ask("/rollouts")["rollouts"] if each["path"] == _PATH]
+    return dict(found)
+
+
+def _wait(fleet: Fleet, **expected: object) -> None:
+    wait_until(lambda: _rollout(fleet).items() >= expected.items(), f"the rollout is at {expected}")
+
+
+def _wait_for_routes(fleet: Fleet, percent: int) -> None:
+    """Until every Envoy gives the new revision that share."""
+    for name, envoy in fleet.envoys.items():
+        wait_until(
+            lambda envoy=envoy: hold_split(envoy, _PATH).get("v2") == percent, f"{name} routes {percent} %"
+        )
+
+
+def _events(fleet: Fleet) -> list[tuple[int, str]]:
+    """What the log tells of the rollout, but for what was waited for."""
+    lines = [json.loads(line) for line in fleet.serving.log.splitlines() if line.startswith("{")]
+    told = [each for each in lines if each["event"] == "rollout" and each["model"] == _PATH]
+    return [(each["percent"], each["reason"]) for each in told if each["reason"] != "NO_DATA"]
+
+
+@contextmanager
+def _burst(fleet: Fleet) -> Iterator[Traffic]:
+    """So many requests at Paris that its home spills: of callers without a key."""
+    with Traffic(fleet, "everything", tag="burst", gateways=["paris"], clients=_BUSY) as burst:
+        wait_until(
+            lambda: hold_order(fleet.envoys["paris"], f"{_PATH}/production/v1")[1][0] == 0, "it spills"
+        )
+        yield burst
+
+
+def test_a_rollout_goes_on_while_its_home_spills_and_callers_stay_and_are_bound(fleet: Fleet) -> None:
+    """And the control plane is killed in the middle of it."""
+    fleet.models[PARIS].be("slow")
+    users = {f"user-{at}": [*fleet.headers, ("x-user-id", f"user-{at}")] for at in range(_USERS)}
+    german = [*fleet.bearer(**{CLAIM: "eu"}), ("x-fairlead-residency", "country:de")]
+    before = fleet.mark()
+    fleet.put("everything", _deployment(fleet))
+    with ExitStack() as running:
+        regulars = running.enter_context(Regulars(fleet, users))
+        bound = running.enter_context(Traffic(fleet, "everything", tag="bound", headers=german))
+        regulars.advance(1)
+        burst = running.enter_context(_burst(fleet))
+        _wait(fleet, percent=_STEPS[1])
+        _wait_for_routes(fleet, _STEPS[1])
+        fleet.serving.kill()
+        regulars.advance(10)
+        fleet.serving.start()
+        assert _rollout(fleet)["percent"] == _STEPS[1]
+        _wait(fleet, phase="promoted", percent=100)
+        _wait_for_routes(fleet, 100)
+        regulars.advance(_USERS // _CLIENTS + 1)
+    told = [(10, "STARTED"), (40, "STEP_PASSED"), (100, "STEP_PASSED"), (100, "COMPLETED")]
+    assert _events(fleet) == told
+    assert regulars.lost == []
+    assert bound.met.keys() == burst.met.keys() == {"200"}
+    _check_users(regulars)
+    heard = fleet.heard("everything", before)
+    assert heard.keys() <= {PARIS, FRANKFURT, DUBLIN}
+    bound_to = {
+        place for place, each in heard.items() if any(one.target.startswith("/bound-") for one in each)
+    }
+    assert bound_to == {FRANKFURT}
+
+
+def _check_users(regulars: Regulars) -> None:
+    """At each Envoy each went from the old to the new one once, and never back; some sooner than others."""
+    for gateway, met in regulars.met.items():
+        assert len(met) == _USERS
+        for user, revisions in met.items():
+            assert sorted(revisions) == revisions, (gateway, user, revisions)
+            assert revisions[-1] == "v2", (gateway, user)
+        early = [user for user, revisions in met.items() if revisions[0] == "v2"]
+        assert 0 < len(early) < _USERS
