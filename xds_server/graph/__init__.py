@@ -41,7 +41,9 @@ from .residency import HINT_HEADER, RESIDENCY_HEADER, list_names, list_residenci
 from .restoration import Remains, Restored, restore
 from .routing import Routing
 from .rule import ClaimRule
+from .scaling import Scaling, WakeHook
 from .selection import Named, Selection, list_selections
+from .sleepers import Sleeper, list_sleepers
 from .traffic import Cookie, Shadow, Sticky, Traffic
 
 __all__ = [
@@ -99,9 +101,11 @@ __all__ = [
     "Revision",
     "Routing",
     "RunPath",
+    "Scaling",
     "Selection",
     "Shadow",
     "Share",
+    "Sleeper",
     "Sticky",
     "Tenant",
     "Tier",
@@ -109,6 +113,7 @@ __all__ = [
     "Trust",
     "UpstreamTls",
     "Vanished",
+    "WakeHook",
     "build_registered",
     "explain",
     "find_delivery",
@@ -116,6 +121,7 @@ __all__ = [
     "list_names",
     "list_residencies",
     "list_selections",
+    "list_sleepers",
     "measure_distance",
     "normalise_path",
     "order_backends",

@@ -13,6 +13,7 @@ from .place import Flavor, Place
 from .placement import Placement
 from .routing import NEAREST, Routing
 from .rule import ClaimRule
+from .scaling import Scaling
 from .traffic import PLAIN, Traffic, scale
 
 
@@ -126,6 +127,8 @@ class Deployment:
     handling: Handling = USUAL
     rollout: Plan | None = None
     traffic: Traffic = PLAIN
+    scaling: Scaling | None = None
+    """Whether requests wait for revisions whose backends register themselves, while there are none."""
 
     @property
     def split(self) -> tuple[tuple[str, int], ...]:

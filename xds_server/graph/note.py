@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from xds_server.policy import format_duration
+
 from .delivery import Delivery
 from .endpoint import Deployment, Endpoint
 from .graph import Graph
@@ -42,6 +44,19 @@ def note_residency(deployment: Deployment) -> tuple[str, ...]:
         return ()
     names = ", ".join(f"`{each}`" for each in withheld)
     return (f"only revisions of weight 0 are in {names}: no request can be bound to it",)
+
+
+def note_scaling(deployment: Deployment) -> tuple[str, ...]:
+    """What becomes of requests while a revision has no backend."""
+    scaling = deployment.scaling
+    if scaling is None:
+        return ()
+    hold = format_duration(scaling.hold)
+    again = format_duration(scaling.retry_after)
+    return (
+        f"while a revision has no backend, requests to it wait for {hold} at most, and {scaling.hook.url} is told; "
+        f"then, and at once where an Envoy cannot let them wait, 503 SCALING_FROM_ZERO, to come again after {again}",
+    )
 
 
 def note_delivery(endpoint: Endpoint, delivery: Delivery) -> tuple[str, ...]:

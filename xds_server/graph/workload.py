@@ -20,6 +20,7 @@ from .reference import unfollowed_policy, unknown_environment
 from .rollout import build_plan, divide
 from .routing import build_routing, find_forbidden, find_stranded, route
 from .rule import ClaimRule
+from .scaling import build_scaling
 from .traffic import build_traffic, is_shadow
 
 _Path = tuple[str | int, ...]
@@ -38,7 +39,7 @@ def build_endpoint(workload: Workload, context: Context) -> tuple[Endpoint | Non
         found += faults
         found += find_forbidden(workload, spec.routing, path, revisions, placement)
         if spec.enabled:
-            deployments.append(_build_deployment(spec, revisions, placement))
+            deployments.append(_build_deployment(spec, revisions, placement, context))
     if not workload.spec.enabled:
         return None, found
     rules = tuple(ClaimRule(rule.claim, rule.any_of) for rule in workload.spec.access.claims)
@@ -57,14 +58,15 @@ def build_endpoint(workload: Workload, context: Context) -> tuple[Endpoint | Non
 
 
 def _build_deployment(
-    spec: DeploymentSpec, revisions: tuple[Revision, ...], placement: Placement
+    spec: DeploymentSpec, revisions: tuple[Revision, ...], placement: Placement, context: Context
 ) -> Deployment:
     handling, traffic = build_handling(spec), build_traffic(spec)
+    scaling = build_scaling(spec.scale_from_zero, context.files)
     if spec.rollout is None:
-        return Deployment(spec.environment, revisions, placement, handling, traffic=traffic)
+        return Deployment(spec.environment, revisions, placement, handling, traffic=traffic, scaling=scaling)
     plan = build_plan(spec.rollout)
     shared = divide(revisions, plan, plan.declared_percent)
-    return Deployment(spec.environment, shared, placement, handling, plan, traffic)
+    return Deployment(spec.environment, shared, placement, handling, plan, traffic, scaling)
 
 
 def build_placement(workload: Workload, spec: DeploymentSpec, context: Context) -> Placement:

@@ -51,6 +51,7 @@ from xds_server.policy.kinds.policy import (
 from xds_server.policy.kinds.policy_source import AnyPolicy, PolicySource, PolicySourceSpec, PublishedPolicy
 from xds_server.policy.kinds.rollout import Rollout
 from xds_server.policy.kinds.routing import Routing
+from xds_server.policy.kinds.scaling import ScaleFromZero, Wake
 from xds_server.policy.kinds.traffic import Shadow, Sticky, StickyCookie
 from xds_server.policy.kinds.upstream import Retries, UpstreamLimits, UpstreamTimeouts
 from xds_server.policy.kinds.workload import (
@@ -147,6 +148,7 @@ __all__ = [
     "Rollout",
     "Roster",
     "Routing",
+    "ScaleFromZero",
     "Severity",
     "Shadow",
     "Sticky",
@@ -156,6 +158,7 @@ __all__ = [
     "Timeouts",
     "UpstreamLimits",
     "UpstreamTimeouts",
+    "Wake",
     "Workload",
     "WorkloadMetadata",
     "WorkloadSpec",

@@ -17,6 +17,7 @@ from xds_server.policy.kinds.gateway import Gateway
 from xds_server.policy.kinds.issuer import DEVELOPMENT_JWKS, Issuer
 from xds_server.policy.kinds.names import FileName
 from xds_server.policy.kinds.policy_source import PolicySource
+from xds_server.policy.kinds.scaling import Wake
 from xds_server.policy.kinds.workload import Agent, Backend, Function, Model, Workload
 from xds_server.policy.pem import certificate_problem, key_problem, pair_problem
 from xds_server.policy.reading.fault import Fault, Path
@@ -44,11 +45,14 @@ class Reference:
 
 _LISTENER = ("spec", "listeners", None, "tls")
 _BACKEND = ("spec", "deployments", None, "revisions", None, "backends", None)
+_WAKE = ("spec", "deployments", None, "scaleFromZero", "wake")
 _WORKLOAD: tuple[tuple[Pattern, Role], ...] = (
     ((*_BACKEND, "tls", "ca"), "ca"),
     ((*_BACKEND, "tls", "certificate"), "certificate"),
     ((*_BACKEND, "tls", "key"), "key"),
     ((*_BACKEND, "credentials", "file"), "credential"),
+    ((*_WAKE, "token"), "credential"),
+    ((*_WAKE, "ca"), "ca"),
 )
 _PLACES: dict[str, tuple[tuple[Pattern, Role], ...]] = {
     "Gateway": (((*_LISTENER, "certificate"), "certificate"), ((*_LISTENER, "key"), "key")),
@@ -87,15 +91,7 @@ def references(manifest: Manifest) -> tuple[Reference, ...]:
         case PolicySource():
             return _of_source(manifest)
         case Workload():
-            return tuple(
-                reference
-                for index, deployment in enumerate(manifest.spec.deployments)
-                for order, revision in enumerate(deployment.revisions)
-                for way in [("spec", "deployments", index, "revisions", order)]
-                for place, backend in enumerate(revision.backends)
-                if backend.tls is not None or backend.credentials is not None
-                for reference in _of_backend((*way, "backends", place), backend)
-            )
+            return tuple(_of_workload(manifest))
     return ()
 
 
@@ -107,6 +103,24 @@ def _of_source(source: PolicySource) -> tuple[Reference, ...]:
         ("tokenFile", "credential", spec.token_file),
     )
     return tuple(Reference(("spec", key), file, role) for key, role, file in files if file is not None)
+
+
+def _of_workload(workload: Workload) -> Iterator[Reference]:
+    for index, deployment in enumerate(workload.spec.deployments):
+        way: Path = ("spec", "deployments", index)
+        if deployment.scale_from_zero is not None:
+            yield from _of_wake((*way, "scaleFromZero", "wake"), deployment.scale_from_zero.wake)
+        for order, revision in enumerate(deployment.revisions):
+            for place, backend in enumerate(revision.backends):
+                if backend.tls is not None or backend.credentials is not None:
+                    yield from _of_backend((*way, "revisions", order, "backends", place), backend)
+
+
+def _of_wake(path: Path, wake: Wake) -> Iterator[Reference]:
+    if wake.token is not None:
+        yield Reference((*path, "token"), wake.token, "credential")
+    if wake.ca is not None:
+        yield Reference((*path, "ca"), wake.ca, "ca")
 
 
 def _of_backend(path: Path, backend: Backend) -> Iterator[Reference]:

@@ -25,6 +25,7 @@ from xds_server.policy.kinds.policy import ResourceType
 from xds_server.policy.kinds.registration import Registration
 from xds_server.policy.kinds.rollout import Rollout
 from xds_server.policy.kinds.routing import Routing
+from xds_server.policy.kinds.scaling import ScaleFromZero
 from xds_server.policy.kinds.traffic import Shadow, Sticky
 from xds_server.policy.kinds.upstream import Retries, UpstreamLimits, UpstreamTimeouts
 
@@ -177,6 +178,11 @@ class Deployment(Part):
     testers: Testers | None = Field(
         default=None,
         description="Who may choose a revision. Without it, nobody, and `?revision=` is the workload's own.",
+    )
+    scale_from_zero: ScaleFromZero | None = Field(
+        default=None,
+        description="What becomes of requests to revisions with `registration` that have no backend. Without it, they "
+        "are answered with 503.",
     )
     revisions: tuple[Revision, ...] = Field(
         min_length=1,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
-from urllib.parse import urlsplit
 
 from xds_server.policy.reading.fault import Fault, Path
+from xds_server.policy.rules.service_url import service_url_rules
 from xds_server.policy.rules.value import entries, mapping, text, whole
 from xds_server.policy.suggestion import did_you_mean
 
@@ -81,16 +81,4 @@ def _gates(here: Path, gates: dict[str, Any]) -> Iterator[Fault]:
     for key in ("errorRate", "latency"):
         url = text(mapping(mapping(gates, key), "prometheus"), "url")
         if url is not None:
-            yield from _url((*here, key, "prometheus", "url"), url)
-
-
-def _url(path: Path, url: str) -> Iterator[Fault]:
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        good = False
-    if not good or "@" in url or parts.query or parts.fragment:
-        # It may hold a password, which diagnostics would carry into logs.
-        message = "`url` must be an http or https URL without credentials and query"
-        yield Fault("bad-address", path, message, "for example `http://prometheus:9090`")
+            yield from service_url_rules((*here, key, "prometheus", "url"), url, "http://prometheus:9090")

@@ -12,6 +12,7 @@ from xds_server.policy.rules.health import health_rules
 from xds_server.policy.rules.registration import registration_rules
 from xds_server.policy.rules.rollout import rollout_rules
 from xds_server.policy.rules.routing import routing_rules
+from xds_server.policy.rules.scaling import scaling_rules
 from xds_server.policy.rules.traffic import traffic_rules
 from xds_server.policy.rules.upstream import upstream_rules
 from xds_server.policy.rules.value import entries, mapping, repeated, text, whole
@@ -40,6 +41,7 @@ def workload_rules(spec: dict[str, Any]) -> Iterator[Fault]:
         yield from upstream_rules(way, deployment)
         yield from rollout_rules(way, deployment)
         yield from traffic_rules(way, deployment)
+        yield from scaling_rules(way, deployment)
 
 
 def _revisions(way: Path, deployment: dict[str, Any]) -> Iterator[Fault]:

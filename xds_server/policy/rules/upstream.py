@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from xds_server.policy.kinds.duration import parse_duration
 from xds_server.policy.reading.fault import Fault, Path
-from xds_server.policy.rules.value import mapping, text
+from xds_server.policy.rules.value import mapping, seconds
 
 _CONDITIONS = ("retryNonIdempotent", "retryOn429")
 
@@ -19,17 +18,9 @@ def upstream_rules(way: Path, deployment: dict[str, Any]) -> Iterator[Fault]:
         if retries.get(key) is True:
             message = f"`{key}` says when to send a request again, and `attempts: 0` never to"
             yield Fault("bad-value", (*way, "retries", key), message, "leave one of them out", key=True)
-    total = _seconds(timeouts, "total")
+    total = seconds(timeouts, "total")
     for part, key in (("timeouts", "connect"), ("timeouts", "idle"), ("retries", "perTryTimeout")):
-        within = _seconds(mapping(deployment, part), key)
+        within = seconds(mapping(deployment, part), key)
         if total is not None and within is not None and within > total:
             message = f"`{key}` is longer than `total`, so it never ends a wait"
             yield Fault("bad-value", (*way, part, key), message, "make `total` the longer one")
-
-
-def _seconds(value: dict[str, Any], key: str) -> float | None:
-    written = text(value, key)
-    try:
-        return None if written is None else parse_duration(written)
-    except ValueError:
-        return None

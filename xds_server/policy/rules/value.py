@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any
 
+from xds_server.policy.kinds.duration import parse_duration
 from xds_server.policy.reading.fault import Fault, Path
 
 
@@ -26,6 +27,15 @@ def text(value: Any, key: str) -> str | None:
     """The text under a key, or None."""
     held = value.get(key)
     return held if isinstance(held, str) else None
+
+
+def seconds(value: Any, key: str) -> float | None:
+    """The seconds of the duration under a key, or None."""
+    written = text(value, key)
+    try:
+        return None if written is None else parse_duration(written)
+    except ValueError:
+        return None
 
 
 def whole(value: Any) -> bool:
