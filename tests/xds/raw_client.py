@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import grpc
@@ -28,6 +29,7 @@ class RawClient:
         region: str = "eu",
         method: str = AGGREGATED,
         channel: grpc.aio.Channel | None = None,
+        metadata: Sequence[tuple[str, str]] = (),
     ) -> None:
         self.variant = variant
         self.node = (node, gateway, region)
@@ -36,7 +38,7 @@ class RawClient:
             options=[("grpc.max_receive_message_length", -1), ("grpc.use_local_subchannel_pool", 1)],
         )
         self.path = "/" + method.format("Delta" if variant == "delta" else "Stream")
-        self.call: Any = self.channel.stream_stream(self.path)()
+        self.call: Any = self.channel.stream_stream(self.path)(metadata=metadata)
         self.met = False
         self.nonces: dict[str, str] = {}
         self.versions: dict[str, str] = {}

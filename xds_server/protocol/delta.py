@@ -93,6 +93,9 @@ class DeltaChannel(Channel):
                     self.dirty.add(name)
                 elif self.passes(resource, gate, now):
                     sent[name] = resource
+            elif view.parks(self.type_url, name):
+                if self._loses(name):
+                    removed.add(name)
             elif self._ends(name):
                 removed.add(name)
         removed |= gate.released(self, now)
@@ -110,6 +113,16 @@ class DeltaChannel(Channel):
             self.asked = set()  # one that has held very many names is as slow to walk when it is empty
         changed = frozenset(sent.keys() - again)
         return Flight(nonce, str(view.generation), sent, tuple(sorted(removed)), changed, now)
+
+    def _loses(self, name: str) -> bool:
+        """Say whether the client may have a resource that is parked: it is taken away at once, whatever leads to it.
+
+        Who asks for it by name is told nothing: neither that it is there, nor that it is not.
+        """
+        self.blocked.pop(name, None)
+        there = name in self.held or name in self.refusals or name in self.doubted or name in self.leaving
+        self.leaving.pop(name, None)
+        return there
 
     def _ends(self, name: str) -> bool:
         """Have a name leave of which there is nothing; say whether it is to be called removed now."""

@@ -15,11 +15,25 @@ from xds_server.snapshot.deferred import Deferred, Recipe, Workshop
 from xds_server.snapshot.difference import Diff, diff
 from xds_server.snapshot.layers import Layers, Regional
 from xds_server.snapshot.nodes import NodeRule
+from xds_server.snapshot.parking import (
+    WAITED_ENVIRONMENT,
+    WAITED_PATH,
+    WAITED_REVISIONS,
+    WAITS,
+    WAITS_LOG,
+    is_parked,
+    parked,
+)
 from xds_server.snapshot.reserve import is_reserve, reserve, type_of
 from xds_server.snapshot.resource import Layer, Resource, layer
 from xds_server.snapshot.view import View
 
 __all__ = [
+    "WAITED_ENVIRONMENT",
+    "WAITED_PATH",
+    "WAITED_REVISIONS",
+    "WAITS",
+    "WAITS_LOG",
     "Audience",
     "Catalogue",
     "Deferred",
@@ -36,8 +50,10 @@ __all__ = [
     "View",
     "Workshop",
     "diff",
+    "is_parked",
     "is_reserve",
     "layer",
+    "parked",
     "reserve",
     "type_of",
 ]

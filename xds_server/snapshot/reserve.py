@@ -22,5 +22,5 @@ def is_reserve(key: str) -> bool:
 
 
 def type_of(key: str) -> str:
-    """Return the type URL of what stands under a key of a layer."""
-    return key.removeprefix(_RESERVE)
+    """Return the type URL of what stands under a key of a layer, in reserve, parked or not."""
+    return key.rpartition(":")[2]

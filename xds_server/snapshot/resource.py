@@ -52,7 +52,8 @@ class Resource:
 
 
 Layer = Mapping[str, Mapping[str, Resource]]
-"""Resources by type URL, then by name; those in reserve under `reserve(type_url)`."""
+"""Resources by type URL, then by name; those in reserve under `reserve(type_url)`, parked ones
+under `parked(type_url)` too."""
 
 
 def layer(resources: Iterable[Resource]) -> Layer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 
+from xds_server.snapshot.parking import is_parked, parked
 from xds_server.snapshot.reserve import is_reserve, reserve
 from xds_server.snapshot.resource import Layer, Resource
 
@@ -16,12 +17,13 @@ class View:
     """A few layers seen as one. A name is in one layer only per type; should it be in several, the first
     has it.
 
-    What is in reserve is found by its name, and is no part of everything: only who follows it is sent it.
+    What is in reserve is found by its name, and is no part of everything: only who follows it is sent it. What is
+    parked is not found at all.
 
     Costs nothing to make: layers are shared between the views of all audiences and are never copied.
     """
 
-    __slots__ = ("_versions", "encoded", "generation", "has_reserve", "layers", "past")
+    __slots__ = ("_versions", "encoded", "generation", "has_parked", "has_reserve", "layers", "past")
 
     def __init__(self, generation: int, layers: Iterable[Layer]) -> None:
         self.generation = generation
@@ -29,12 +31,15 @@ class View:
         self.past: tuple[View, ...] = ()
         """What the audience saw before, the newest first, as far as it is remembered."""
         self.has_reserve = any(is_reserve(key) for each in self.layers for key in each)
+        self.has_parked = any(is_parked(key) for each in self.layers for key in each)
         self.encoded: frozenset[str] = frozenset()
         """Types of which `encode` has seen to everything."""
         self._versions: dict[str, str] = {}
 
     def get(self, type_url: str, name: str) -> Resource | None:
         """Look one resource up; `None` when there is none of that name."""
+        if self.has_parked and self.parks(type_url, name):
+            return None
         for each in self.layers:
             names = each.get(type_url)
             if names is not None and (resource := names.get(name)) is not None:
@@ -43,6 +48,8 @@ class View:
 
     def has(self, type_url: str, name: str) -> bool:
         """Say whether there is a resource of that name, in reserve or not, without having it encoded."""
+        if self.has_parked and self.parks(type_url, name):
+            return False
         if any(name in each.get(type_url, _NONE) for each in self.layers):
             return True
         return self.has_reserve and not is_reserve(type_url) and self.has(reserve(type_url), name)
@@ -50,6 +57,10 @@ class View:
     def reserves(self, type_url: str, name: str) -> bool:
         """Say whether a resource is there for those who follow or name it only."""
         return self.has_reserve and self.has(reserve(type_url), name)
+
+    def parks(self, type_url: str, name: str) -> bool:
+        """Say whether a resource is kept back from all clients."""
+        return self.has_parked and any(name in each.get(parked(type_url), _NONE) for each in self.layers)
 
     def encode(self, type_url: str, names: Iterable[str] | None = None) -> None:
         """Have the resources of these names, or all of one type, encoded, so that a look-up finds them made."""
@@ -76,6 +87,10 @@ class View:
 
     def names(self, type_url: str) -> Iterator[str]:
         """Iterate over the names of one type, in no particular order."""
+        found = self._names(type_url)
+        return (name for name in found if not self.parks(type_url, name)) if self.has_parked else found
+
+    def _names(self, type_url: str) -> Iterator[str]:
         before: list[Mapping[str, Resource]] = []
         for each in self.layers:
             found = each.get(type_url)
@@ -85,6 +100,10 @@ class View:
 
     def resources(self, type_url: str) -> Iterator[Resource]:
         """Iterate over the resources of one type, in no particular order."""
+        found = self._resources(type_url)
+        return (each for each in found if not self.parks(type_url, each.name)) if self.has_parked else found
+
+    def _resources(self, type_url: str) -> Iterator[Resource]:
         before: list[Mapping[str, Resource]] = []
         for each in self.layers:
             found = each.get(type_url)
@@ -100,7 +119,7 @@ class View:
             type_url
             for each in self.layers
             for type_url, names in each.items()
-            if names and not is_reserve(type_url)
+            if names and not (is_reserve(type_url) or is_parked(type_url))
         )
 
     def count(self, type_url: str) -> int:
