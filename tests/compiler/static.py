@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from xds_server.compiler import show
-from xds_server.snapshot import View, reserve
+from xds_server.snapshot import View, parked, reserve
 
 _PREFIX = "type.googleapis.com/"
 _LISTENER = f"{_PREFIX}envoy.config.listener.v3.Listener"
@@ -36,10 +36,15 @@ def make_static(view: View) -> dict[str, Any]:
                     _place_routes(view, show(each)) for each in view.resources(_SCOPE)
                 ]
             }
-    all_clusters = (*view.resources(_CLUSTER), *view.resources(reserve(_CLUSTER)))
-    clusters = [_place_endpoints(view, show(each)) for each in all_clusters]
+    keys = (_CLUSTER, reserve(_CLUSTER), parked(_CLUSTER))
+    all_clusters = {each.name: each for key in keys for each in view.resources(key)}
+    clusters = [_place_endpoints(view, show(each)) for each in all_clusters.values()]
     secrets = [show(each) for each in view.resources(_SECRET)]
-    bootstrap = {"static_resources": {"listeners": listeners, "clusters": clusters, "secrets": secrets}}
+    # Whoever asks for a cluster that a request waits for says who he is.
+    bootstrap = {
+        "node": {"id": "static", "cluster": "static"},
+        "static_resources": {"listeners": listeners, "clusters": clusters, "secrets": secrets},
+    }
     _drop_sources(bootstrap)
     return bootstrap
 

@@ -16,7 +16,7 @@ import yaml
 from tests.golden.folder import build, compile_graph, list_regions
 from xds_server.compiler import show
 from xds_server.graph import Graph, find_delivery
-from xds_server.snapshot import Audience, Catalogue, Dialect, Layer, is_reserve, type_of
+from xds_server.snapshot import Audience, Catalogue, Dialect, Layer, is_parked, is_reserve, type_of
 
 CASES = Path(__file__).parent
 DIAGNOSTICS = "diagnostics.txt"
@@ -92,8 +92,8 @@ def _show_layer(layer: Layer, suffix: str) -> Iterator[tuple[str, Plain]]:
         if not resources:  # a recipe that nothing is made by
             continue
         kind = _KINDS[type_of(key).rpartition(".")[2]]
-        reserve = "-in-reserve" if is_reserve(key) else ""
-        yield f"{kind}{reserve}{suffix}.yaml", [show(resources[name]) for name in sorted(resources)]
+        where = "-in-reserve" if is_reserve(key) else "-parked" if is_parked(key) else ""
+        yield f"{kind}{where}{suffix}.yaml", [show(resources[name]) for name in sorted(resources)]
 
 
 def _abridge(name: str, plain: Plain) -> str:

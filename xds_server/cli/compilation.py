@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -11,6 +12,9 @@ from xds_server.cli.member import Variant
 from xds_server.cli.outcome import CommandError
 from xds_server.cli.published import Published
 from xds_server.cli.validation import GatewayChoice, PolicyPath
+
+if TYPE_CHECKING:
+    from xds_server.snapshot import Resource, View
 
 EXAMPLES: Final = """Examples:
 
@@ -56,7 +60,7 @@ def compile_(
     """
     from xds_server.cli.policies import choose_gateway, choose_region, compile_catalogue, read
     from xds_server.compiler import show
-    from xds_server.snapshot import Audience, Dialect, reserve
+    from xds_server.snapshot import Audience, Dialect
 
     wanted = None if type_ is None else PREFIX + SHORT.get(type_.lower(), type_.removeprefix(PREFIX))
     if type_ is not None and wanted not in {PREFIX + name for name in SHORT.values()}:
@@ -73,9 +77,7 @@ def compile_(
         each
         for type_url in (PREFIX + name for name in SHORT.values())
         if wanted in (None, type_url)
-        for each in sorted(
-            (*view.resources(type_url), *view.resources(reserve(type_url))), key=lambda each: each.name
-        )
+        for each in sorted(_list_all(view, type_url), key=lambda each: each.name)
     ]
     put_document(
         [
@@ -90,6 +92,14 @@ def compile_(
         ],
         output,
     )
+
+
+def _list_all(view: View, type_url: str) -> Iterable[Resource]:
+    """The resources of a type, those in reserve and those that are parked included."""
+    from xds_server.snapshot import parked, reserve
+
+    keys = (type_url, reserve(type_url), parked(type_url))
+    return {each.name: each for key in keys for each in view.resources(key)}.values()
 
 
 def _without_keys(data: Any) -> Any:

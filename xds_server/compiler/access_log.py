@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from envoy_data_plane.envoy.config.accesslog.v3 import AccessLog
+from envoy_data_plane.envoy.config.accesslog.v3 import AccessLog, AccessLogFilter, LogTypeFilter
 from envoy_data_plane.envoy.config.core.v3 import DataSource, SubstitutionFormatString
+from envoy_data_plane.envoy.data.accesslog.v3 import AccessLogType
 from envoy_data_plane.envoy.extensions.access_loggers.stream.v3 import StdoutAccessLog
 from envoy_data_plane.envoy.extensions.filters.common.set_filter_state.v3 import FilterStateValue
 from envoy_data_plane.envoy.extensions.filters.http.set_filter_state.v3 import Config
@@ -11,6 +12,7 @@ from envoy_data_plane.google.protobuf import Any
 
 from .encode import struct
 from .names import ENVIRONMENT_HEADER, ERROR_HEADER, PATH_HEADER, PATH_STATE, REVISION_HEADER
+from .waiting import compile_wait_log
 
 # No header that may hold a credential, and no query string: prompts end up there.
 _FIELDS = {
@@ -38,10 +40,17 @@ _FIELDS = {
 
 
 def compile_access_log() -> list[AccessLog]:
-    """The connection manager's access loggers."""
+    """The connection manager's access loggers: the one for people, and what tells of requests that wait."""
     text = SubstitutionFormatString(json_format=struct(_FIELDS), omit_empty_values=True)
     return [
-        AccessLog(name="envoy.access_loggers.stdout", typed_config=Any.pack(StdoutAccessLog(log_format=text)))
+        AccessLog(
+            name="envoy.access_loggers.stdout",
+            filter=AccessLogFilter(
+                log_type_filter=LogTypeFilter(types=[AccessLogType.DownstreamPeriodic], exclude=True)
+            ),
+            typed_config=Any.pack(StdoutAccessLog(log_format=text)),
+        ),
+        compile_wait_log(),
     ]
 
 

@@ -1,7 +1,8 @@
 """What models are for clients that can fetch them with their first request, whether they do or not.
 
 Routes bring the limit that holds once they are there. On demand, scopes say so, and the clusters of all but warm models
-are in reserve. The rest, endpoints and secrets among it, clients ask for by name anyway.
+are in reserve. A cluster that has no backend, and for which requests may wait, is parked. The rest, endpoints and
+secrets among it, clients ask for by name anyway.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from xds_server.graph import Endpoint, Graph
-from xds_server.snapshot import Layer, Resource, reserve
+from xds_server.snapshot import Layer, Resource, parked, reserve
 from xds_server.wire import type_url
 
 from .index import DeferredIndex, Recipes, RegionIndex, merge, recipe
@@ -20,6 +21,7 @@ from .names import (
     name_cluster,
     name_key_cluster,
 )
+from .parking import Parking
 from .route import compile_routes
 from .scope import compile_scope
 from .target import Target
@@ -36,12 +38,14 @@ class FetchedModels:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._models = DeferredIndex()
+        self._parking = Parking()
         self._warm, self._cold = DeferredIndex(), DeferredIndex()
         self._warm_regions, self._cold_regions = RegionIndex(DeferredIndex), RegionIndex(DeferredIndex)
 
     def compile(self, graph: Graph, plain: Layer) -> Layer:
         """The fleet's layer; ``plain`` is the one of clients that cannot fetch."""
-        mixed = {**plain, **self._models.update(graph.endpoints, self._recipes())}
+        models = self._models.update(graph.endpoints, self._recipes())
+        mixed = {**plain, **models, **self._park(graph, plain)}
         if not self._target.on_demand:
             return mixed
         clusters = plain.get(_CLUSTERS, {})
@@ -51,6 +55,11 @@ class FetchedModels:
         mixed |= merge(warm, {_CLUSTERS: {name: clusters[name] for name in keys}})
         mixed[reserve(_CLUSTERS)] = cold[_CLUSTERS]
         return mixed
+
+    def _park(self, graph: Graph, plain: Layer) -> Layer:
+        """The clusters without a backend for which requests may wait; no key at all where there is none."""
+        names = self._parking.update(graph.endpoints, plain.get(_CLUSTERS, {}))
+        return {parked(_CLUSTERS): names} if names else {}
 
     def compile_region(self, graph: Graph, plain: Layer, region: str) -> Layer:
         """A region's layer, as ``compile`` the fleet's: clusters with DNS names are made for a region."""

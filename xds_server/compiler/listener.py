@@ -1,8 +1,9 @@
 """Listeners: one per gateway listener, each a connection manager with the filters in their one right order.
 
-Path note → credentials → authentication → membership → request guard → (on demand) → caller → access → router. What
-changes with issuers and workspaces comes over ECDS, so that a new issuer or key drains no listener. Nothing that
-protects by route may stand before the route is known: filters in front of the one that fetches it are not run again.
+Path note → credentials → authentication → membership → request guard → (on demand) → caller → access → (waiting) →
+router. What changes with issuers and workspaces comes over ECDS, so that a new issuer or key drains no listener.
+Nothing that protects by route may stand before the route is known: filters in front of the one that fetches it are not
+run again.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from envoy_data_plane.envoy.extensions.filters.network.connection_limit.v3 impor
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import (
     HttpConnectionManager,
     HttpConnectionManagerCodecType,
+    HttpConnectionManagerHcmAccessLogOptions,
     HttpConnectionManagerPathWithEscapedSlashesAction,
     HttpConnectionManagerUpgradeConfig,
     HttpFilter,
@@ -69,6 +71,7 @@ from .names import (
     RESIDENCY,
     RESIDENCY_NOTE,
     ROUTER,
+    WAITING,
     WORKSPACE_NOTE,
     name_certificate,
 )
@@ -78,6 +81,7 @@ from .residency import compile_residency_guard, compile_residency_note
 from .scope_key import scoped_routes
 from .sticky import caller_filter
 from .target import Target
+from .waiting import TELLING_EVERY, waiting_filter
 from .workspace_note import compile_workspace_note
 
 _ESCAPED_SLASHES = {
@@ -129,6 +133,7 @@ def _connection_manager(edge: Edge, listener: ListenerSpec, target: Target) -> H
         http_filters=_filters(edge, listener, target),
         local_reply_config=compile_local_reply(target),
         access_log=compile_access_log(),
+        access_log_options=HttpConnectionManagerHcmAccessLogOptions(access_log_flush_interval=TELLING_EVERY),
         early_header_mutation_extensions=[early_mutation()],
         upgrade_configs=[HttpConnectionManagerUpgradeConfig(upgrade_type=UPGRADE)],
         # What the scope key, the membership check and the routes look at is one and the same normalised path.
@@ -186,6 +191,8 @@ def _filters(edge: Edge, listener: ListenerSpec, target: Target) -> list[HttpFil
         _discovered(LOCATION_HINT, _MATCHED, target),
         _filter(INTERNAL_HEADERS, internal_mutation()),
         _filter(IDEMPOTENT_RETRIES, compile_idempotent()),
+        # Whoever gets here may have a backend started: behind all that may still refuse the request.
+        *([_filter(WAITING, waiting_filter())] if target.fetching is not None else []),
         _filter(ROUTER, router()),
     ]
 

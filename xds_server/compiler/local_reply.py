@@ -28,6 +28,7 @@ from .request import (
 )
 from .residency import FENCE_NOT_OFFERED, RESIDENCY_NOT_OFFERED
 from .target import Target
+from .waiting import NO_BACKEND, RETRY_AFTER
 
 _RETRY_AFTER_SECONDS = "1"
 _NEW_ID = "%UNIQUE_ID%"
@@ -205,6 +206,14 @@ _REPLIES = (
         503,
         retryable=True,
         headers=(_AGAIN,),
+    ),
+    Reply(
+        NO_BACKEND,
+        "SCALING_FROM_ZERO",
+        "The model has no backend that is ready; it scales from zero.",
+        503,
+        retryable=True,
+        headers=(("retry-after", RETRY_AFTER),),
     ),
     Reply(
         ("UH", "UF", "UO", "NC", "URX", "LR", "LH"),

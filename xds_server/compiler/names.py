@@ -5,6 +5,7 @@ An edit must not rename a cluster, since that resets its connections.
 
 from __future__ import annotations
 
+from xds_server import snapshot
 from xds_server.graph import Endpoint
 
 LISTENER = "envoy.config.listener.v3.Listener"
@@ -32,6 +33,7 @@ RESIDENCY_NOTE = "fairlead.residency_note"
 LOCATION_HINT = "fairlead.location_hint"
 INTERNAL_HEADERS = "fairlead.internal_headers"
 IDEMPOTENT_RETRIES = "fairlead.idempotent_retries"
+WAITING = "fairlead.waiting"
 ROUTER = "envoy.filters.http.router"
 # Filters behind the choice of a backend.
 BACKEND = "fairlead.backend"
@@ -47,13 +49,15 @@ ENDPOINT_METADATA = "fairlead"
 SUBSET_METADATA = "envoy.lb"
 # Our namespace in route metadata: what residencies a deployment offers.
 RESIDENCY_METADATA = "fairlead.residencies"
+# As before: when to come back to a deployment that scales from zero.
+SCALING_METADATA = "fairlead.scaling"
 
 # Dynamic metadata: the path's workspace, where conditions can't cut it out of the path themselves.
 PATH_METADATA = "fairlead.normalised_path"
 PATH_WORKSPACE = "workspace"
 
 # Filter state: the path for the access log.
-PATH_STATE = "fairlead.path"
+PATH_STATE = snapshot.WAITED_PATH
 
 # Headers.
 PATH_HEADER = "x-fairlead-path"  # internal: where the scope key is cut from

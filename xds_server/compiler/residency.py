@@ -119,11 +119,11 @@ def _named(name: str, message: betterproto2.Message) -> TypedConfig:
 
 
 def describe_offer(residencies: tuple[str, ...]) -> dict[str, Anything]:
-    """The route's metadata that says what it offers, for the guard; nothing where it offers nothing."""
+    """The route's metadata by namespace that says what it offers, for the guard; none where it offers nothing."""
     if not residencies:
         return {}
     listed = message_class("google.protobuf.Struct")(fields={_OFFERED: _texts(residencies)})
-    return {"metadata": {"filter_metadata": {RESIDENCY_METADATA: listed}}}
+    return {RESIDENCY_METADATA: listed}
 
 
 def describe_subsets(revision: Revision) -> dict[str, Anything]:

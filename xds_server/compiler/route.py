@@ -56,6 +56,7 @@ from .sticky import (
     readdress_cookie,
 )
 from .target import Target
+from .waiting import describe_return, describe_wait
 
 _PARAMETER = "environment"
 
@@ -239,8 +240,13 @@ def _forward(
         }
         if keys:
             action["hash_policy"] = keys
-    offer = describe_offer(list_residencies(deployment))
-    return {"route": action, "request_headers_to_add": headers, **_configure(filters), **offer}
+    filters = {**filters, **describe_wait(deployment.scaling, target)}
+    metadata = {
+        **describe_offer(list_residencies(deployment)),
+        **describe_return(deployment.scaling, deployment.environment, [name for name, _ in split]),
+    }
+    noted = {"metadata": {"filter_metadata": metadata}} if metadata else {}
+    return {"route": action, "request_headers_to_add": headers, **_configure(filters), **noted}
 
 
 def _tell_filters(deployment: Deployment, revision: str) -> dict[str, Any]:

@@ -10,7 +10,14 @@ from .direct import name_choices
 from .retry import RetryRule
 
 _Split = tuple[
-    str, tuple[tuple[str, int], ...], tuple[str, ...], Traffic, Handling, RetryRule, tuple[str, ...]
+    str,
+    tuple[tuple[str, int], ...],
+    tuple[str, ...],
+    Traffic,
+    Handling,
+    RetryRule,
+    tuple[str, ...],
+    tuple[float, int] | None,
 ]
 """Of a deployment: its environment, the split, and all else that its routes depend on."""
 
@@ -47,6 +54,7 @@ class Shape:
                         each.handling,
                         RetryRule.of(each),
                         list_residencies(each),
+                        None if each.scaling is None else (each.scaling.hold, each.scaling.retry_after),
                     )
                     for each in endpoint.deployments
                 ]

@@ -3,7 +3,7 @@
 Each leaves `initial_fetch_timeout` at Envoy's 15 s, on purpose. The control plane answers every name, missing ones
 too, so the time only matters when it is away or slow: then an Envoy that has started must go on with what it has. 0
 (wait for ever) would let one missing secret hold back every later cluster, and one missing filter keep a listener
-closed; less would give up on a control plane that is only restarting.
+closed; less would give up on a control plane that is only restarting. Only what requests wait for holds nothing back.
 https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/core/v3/config_source.proto
 """
 
@@ -16,13 +16,14 @@ from envoy_data_plane.envoy.config.core.v3 import ConfigSource
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
-from xds_server.snapshot import Transport
+from xds_server.snapshot import WAITS, Transport
 from xds_server.wire import descriptor_pool, message_class
 
 CONTROL_PLANE = "fairlead-control-plane"
 """The cluster of the control plane, which every bootstrap has."""
 
 # Envoy would wait up to 30 s: longer than a restart of the control plane should be felt.
+_AT_ONCE = {"nanos": 50_000_000}
 _RECONNECT = {"base_interval": {"nanos": 250_000_000}, "max_interval": {"seconds": 5}}
 
 
@@ -31,6 +32,23 @@ def source(transport: Transport) -> Message:
     """The ConfigSource for a client: `ads`, or each type from its own service in that variant. Not to be changed."""
     where: dict[str, Any] = {"ads": {}} if transport == "ads" else {"api_config_source": _api(transport)}
     return message_class("envoy.config.core.v3.ConfigSource")(resource_api_version="V3", **where)
+
+
+@cache
+def waits_source() -> Message:
+    """The ConfigSource of clusters that requests wait for: a stream of its own, whose header says so.
+
+    Over ADS, Envoy 1.40 gives a cluster up that has not come within 15 s, whatever the route says. Until this time,
+    what requests for further clusters wait for is not asked for; there is never an answer.
+    https://www.envoyproxy.io/docs/envoy/latest/api-v3/extensions/filters/http/on_demand/v3/on_demand.proto
+    """
+    header, value = WAITS
+    api = _api("delta")
+    [service] = api["grpc_services"]
+    service["initial_metadata"] = [{"key": header, "value": value}]
+    return message_class("envoy.config.core.v3.ConfigSource")(
+        resource_api_version="V3", api_config_source=api, initial_fetch_timeout=_AT_ONCE
+    )
 
 
 @cache
