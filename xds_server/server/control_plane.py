@@ -34,6 +34,7 @@ from xds_server.server.readiness import Readiness
 from xds_server.server.session import Services
 from xds_server.server.tls import Certificates, Tls
 from xds_server.server.transport import Keepalive, Limits, options
+from xds_server.server.waits import Waits
 from xds_server.server.wire_format import Encoder
 from xds_server.snapshot import Catalogue
 
@@ -93,7 +94,8 @@ class ControlPlane:
             Pacing(turns, self.metrics.admitted, self.metrics.queued),
             membership,
         )
-        self._discovery = Discovery(services, seats, self._peer_of)
+        self.waits = Waits(membership, seats)
+        self._discovery = Discovery(services, seats, self.waits, self._peer_of)
         self.loads = LoadReports(self.metrics.loads, self._is_cluster, time)
         self._load_service = LoadService(self.loads, self.nodes, membership, seats, load_interval)
         self._client_status = ClientStatus(self.nodes, seats, membership)
@@ -137,6 +139,7 @@ class ControlPlane:
         self._discovery.add_to(server)
         self._client_status.add_to(server, self._peer_of)
         self._load_service.add_to(server, self._peer_of)
+        self.waits.add_to(server, self._peer_of)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         await self._set_health(serving=False)
         try:
@@ -187,7 +190,7 @@ class ControlPlane:
 
     async def _stop_xds(self, server: grpc.aio.Server, grace: float) -> None:
         await self._health.enter_graceful_shutdown()
-        for service in (self._discovery, self._load_service, self._client_status):
+        for service in (self._discovery, self._load_service, self._client_status, self.waits):
             service.close()
         await server.stop(grace)
 

@@ -13,6 +13,7 @@ from xds_server.server.admission import Seats
 from xds_server.server.fault import StreamFaultError
 from xds_server.server.peer import Peer
 from xds_server.server.session import DELTA, SOTW, Services, Session, Variant
+from xds_server.server.waits import Waits, is_wait
 
 AGGREGATED: Final = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 
@@ -37,10 +38,15 @@ class Discovery:
     """Serves all discovery services from one state; `close` ends the open streams."""
 
     def __init__(
-        self, services: Services, seats: Seats, peer_of: Callable[[Any], Peer | None] = lambda _: None
+        self,
+        services: Services,
+        seats: Seats,
+        waits: Waits,
+        peer_of: Callable[[Any], Peer | None] = lambda _: None,
     ) -> None:
         self._services = services
         self._seats = seats
+        self._waits = waits
         self._peer_of = peer_of
         self._sessions: set[Session] = set()
         self._closed = False
@@ -67,21 +73,29 @@ class Discovery:
 
     def _serve(self, variant: Variant, default_type: str) -> _Handler:
         async def serve(requests: AsyncIterator[bytes], context: Any) -> None:
-            session = Session(variant, self._services, default_type, self._peer_of(context))
             if not self._seats.take():
                 await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, self._seats.words)
-            if self._closed:
-                session.close()
-            self._sessions.add(session)
             gauge = self._services.metrics.streams.labels(variant.name)
             gauge.inc()
+            peer = self._peer_of(context)
             try:
-                await session.run(requests, context)
+                if (variant, default_type) == (DELTA, t.CLUSTER) and is_wait(context.invocation_metadata()):
+                    await self._waits.hear(requests)
+                else:
+                    await self._run(Session(variant, self._services, default_type, peer), requests, context)
             except StreamFaultError as fault:
                 await context.abort(fault.status, fault.words)
             finally:
                 gauge.dec()
                 self._seats.free()
-                self._sessions.discard(session)
 
         return serve
+
+    async def _run(self, session: Session, requests: AsyncIterator[bytes], context: Any) -> None:
+        if self._closed:
+            session.close()
+        self._sessions.add(session)
+        try:
+            await session.run(requests, context)
+        finally:
+            self._sessions.discard(session)

@@ -89,6 +89,11 @@ class Metrics:
         self.spilling = self._gauge(
             "overflows", "Deployments that spill to the next place now, counted for each region by itself"
         )
+        self.asleep = self._gauge(
+            "revisions_asleep", "Revisions without a backend for which requests may wait"
+        )
+        self.waited_for = self._gauge("revisions_waited_for", "Of these, those for which requests wait")
+        self.wakes = self._counter("wakes", "Calls of wake hooks, by outcome", "outcome")
         self.rollout_percent = self._gauge(
             "rollout_percent", "The new revision's share in a rollout", "model", "environment"
         )

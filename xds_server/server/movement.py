@@ -19,6 +19,7 @@ from xds_server.server.overflows import Overflows
 from xds_server.server.registrations import Registrations
 from xds_server.server.rollout_pages import rollout_routes
 from xds_server.server.rollouts import Rollouts
+from xds_server.server.wakes import Wakes
 
 _GRACE_SECONDS: Final = 2.0
 _EVERY: Final = 0.5
@@ -52,11 +53,17 @@ class Movement:
             plane.metrics, plane.readiness, journal("registrations"), local=local
         )
         self.registrations.on_move = self._stir
+        self.wakes = Wakes(plane.metrics, roots)
+        plane.waits.on_wait = self.wakes.wait
         plane.loads.on_report = self._count
         plane.loads.on_leave = self.overflows.leave
         plane.add_pages(rollout_routes(self.rollouts))
         plane.add_pages(
-            [Route("/overflows", self._show_overflows), Route("/registrations", self._show_registrations)]
+            [
+                Route("/overflows", self._show_overflows),
+                Route("/registrations", self._show_registrations),
+                Route("/wakes", self._show_wakes),
+            ]
         )
         self._registered = Overlay()
         self._overlay = Overlay()
@@ -83,6 +90,7 @@ class Movement:
         whole = self._whole or graph
         self.rollouts.follow(whole)
         self.overflows.follow(whole)
+        self.wakes.follow(whole)
 
     def _count(
         self, node: Node, report: Sequence[tuple[Place, Load]], seconds: float, named: frozenset[str]
@@ -92,6 +100,9 @@ class Movement:
 
     async def _show_registrations(self, _: Request) -> Response:
         return JSONResponse({"registrations": self.registrations.describe()})
+
+    async def _show_wakes(self, _: Request) -> Response:
+        return JSONResponse({"wakes": self.wakes.describe()})
 
     async def _show_overflows(self, _: Request) -> Response:
         return JSONResponse({"overflows": self.overflows.describe()})
@@ -128,3 +139,4 @@ class Movement:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks, timeout=_GRACE_SECONDS)
+            await self.wakes.close()
