@@ -1,0 +1,59 @@
+"""The wake hook's call: what is sent, whom it trusts, and what counts as told."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.e2e.certificates import Certificates
+from tests.e2e.hook import Hook
+from tests.envoy_process import free_port
+from xds_server.graph import WakeHook
+from xds_server.server.wake_hook import WakeError, tell
+
+BODY = {"path": "acme/models/llama", "revision": "v1"}
+
+
+def hook(url: str, **more: str) -> WakeHook:
+    return WakeHook(url=url, every=30.0, timeout=2.0, **more)
+
+
+@pytest.fixture(scope="module")
+def certificates() -> Certificates:
+    return Certificates.make()
+
+
+async def test_what_is_sent() -> None:
+    with Hook() as server:
+        await tell(hook(server.url), BODY, "")
+    assert server.told == [BODY]
+    assert server.tokens == [None]
+
+
+@pytest.mark.parametrize("status", [301, 400, 401, 404, 500, 503])
+async def test_anything_but_success_is_a_failure(status: int) -> None:
+    with Hook() as server:
+        server.status = status
+        with pytest.raises(WakeError, match=f"{server.url}: {status}"):
+            await tell(hook(server.url), BODY, "")
+    assert server.refused == 1
+
+
+async def test_nobody_there_is_a_failure() -> None:
+    with pytest.raises(WakeError, match=r"127\.0\.0\.1"):
+        await tell(hook(f"http://127.0.0.1:{free_port()}/wake"), BODY, "")
+
+
+async def test_a_token_goes_to_who_has_a_trusted_certificate_only(certificates: Certificates) -> None:
+    with Hook(certificates.server("localhost")) as server:
+        url = server.url.replace("127.0.0.1", "localhost")
+        await tell(hook(url, ca=certificates.authority, token="open sesame"), BODY, "")
+        assert server.tokens == ["Bearer open sesame"]
+        other = Certificates.make()
+        with pytest.raises(WakeError, match="CERTIFICATE_VERIFY_FAILED"):
+            await tell(hook(url, ca=other.authority, token="open sesame"), BODY, "")
+        with pytest.raises(WakeError, match="CERTIFICATE_VERIFY_FAILED"):
+            # Another name than the certificate's.
+            await tell(hook(server.url, ca=certificates.authority, token="open sesame"), BODY, "")
+        # Without a CA of its own, the public ones.
+        await tell(hook(url), BODY, certificates.authority)
+    assert server.tokens == ["Bearer open sesame", None]
