@@ -269,6 +269,7 @@ def test_who_may_not_call_wakes_nobody(zero: Zero) -> None:
         assert (refused.status, refused.code) == (403, "FORBIDDEN")
         stranger = ask(zero.moving.ports[PARIS], f"/{MODEL}", "POST", (), b"{}")
         assert (stranger.status, stranger.code) == (401, "AUTHENTICATION_REQUIRED")
+        time.sleep(1)  # twice as long as an Envoy takes to say that somebody waits
         assert not zero.waiting()
         assert zero.hook.told == []
     finally:

@@ -15,7 +15,13 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, Final
 
-from envoy_data_plane.envoy.config.accesslog.v3 import AccessLog, AccessLogFilter, AndFilter, ExtensionFilter
+from envoy_data_plane.envoy.config.accesslog.v3 import (
+    AccessLog,
+    AccessLogFilter,
+    AndFilter,
+    ExtensionFilter,
+    OrFilter,
+)
 from envoy_data_plane.envoy.config.accesslog.v3 import LogTypeFilter as LogType
 from envoy_data_plane.envoy.config.core.v3 import ApiVersion, GrpcService, GrpcServiceEnvoyGrpc
 from envoy_data_plane.envoy.data.accesslog.v3 import AccessLogType
@@ -38,7 +44,7 @@ from xds_server.graph import Scaling
 from xds_server.snapshot import WAITED_ENVIRONMENT, WAITED_REVISIONS, WAITS_LOG
 from xds_server.wire import message_class, pack
 
-from .names import PATH_STATE, SCALING_METADATA, WAITING
+from .names import PATH_HEADER, PATH_STATE, SCALING_METADATA, WAITING
 from .source import CONTROL_PLANE, waits_source
 from .target import Target
 
@@ -52,7 +58,8 @@ NO_BACKEND: Final = (
     f" && {_SCALES}"
 )
 """When a request of such a route found no backend: where it could wait there is no cluster, elsewhere an empty one."""
-_WAITS: Final = f"{_SCALES} && !has(upstream.address)"
+_WAITS: Final = f"{_SCALES} && !has(upstream.address) && !('{PATH_HEADER}' in request.headers)"
+"""When it waits for one: without the header that a filter in front takes out, it has passed all that may refuse it."""
 
 TELLING_EVERY: Final = timedelta(milliseconds=500)
 """How often Envoy says of a request that it waits."""
@@ -98,14 +105,27 @@ def compile_wait_log() -> AccessLog:
         custom_tags=[_tag(WAITED_ENVIRONMENT), _tag(WAITED_REVISIONS)],
     )
     config = HttpGrpcAccessLogConfig(common_config=common)
-    kinds = LogType(types=[AccessLogType.DownstreamPeriodic, AccessLogType.DownstreamEnd])
-    waits = ExtensionFilter(name="cel", typed_config=Packed.pack(ExpressionFilter(expression=_WAITS)))
-    filters = [AccessLogFilter(log_type_filter=kinds), AccessLogFilter(extension_filter=waits)]
     return AccessLog(
         name="envoy.access_loggers.http_grpc",
-        filter=AccessLogFilter(and_filter=AndFilter(filters=filters)),
+        filter=AccessLogFilter(
+            or_filter=OrFilter(
+                filters=[
+                    _when(AccessLogType.DownstreamPeriodic, _WAITS),
+                    _when(AccessLogType.DownstreamEnd, NO_BACKEND),
+                ]
+            )
+        ),
         typed_config=Packed.pack(config),
     )
+
+
+def _when(kind: AccessLogType, expression: str) -> AccessLogFilter:
+    condition = ExtensionFilter(name="cel", typed_config=Packed.pack(ExpressionFilter(expression=expression)))
+    both = [
+        AccessLogFilter(log_type_filter=LogType(types=[kind])),
+        AccessLogFilter(extension_filter=condition),
+    ]
+    return AccessLogFilter(and_filter=AndFilter(filters=both))
 
 
 def _tag(name: str) -> CustomTag:
