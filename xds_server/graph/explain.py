@@ -24,14 +24,7 @@ from .direct import HEADER, AmbiguousRevisionError, find_choice
 from .endpoint import Deployment, Endpoint, Revision
 from .graph import Graph
 from .handling import list_reasons
-from .note import (
-    note_delivery,
-    note_region,
-    note_registration,
-    note_residency,
-    note_rollout,
-    note_scaling,
-)
+from .note import note_delivery, note_deployment, note_region, note_registration, note_residency
 from .order import order_backends
 from .path import PathRefusedError, hides_dots, normalise_path, split_run_path
 from .place import Place, measure_distance
@@ -129,7 +122,7 @@ def _select(decision: Decision, graph: Graph, endpoint: Endpoint, query: str, ca
         decision = replace(decision, shadow=_copy(deployment, place))
     shares = _share(deployment, place, decision.revision, caller.wish)
     registering = note_registration(deployment)
-    noted = (*note_rollout(deployment), *registering, *note_scaling(deployment), *withheld)
+    noted = (*note_deployment(deployment), *withheld)
     decision = replace(decision, notes=(*decision.notes, *noted))
     if not registering and not any(share.hops for share in shares if share.percent > 0):
         refusal = Refusal(503, "UPSTREAM_UNAVAILABLE", "no backend stands in an allowed place")

@@ -37,6 +37,11 @@ def note_registration(deployment: Deployment) -> tuple[str, ...]:
     )
 
 
+def note_deployment(deployment: Deployment) -> tuple[str, ...]:
+    """What is to be said of a deployment, whoever asks: what moves, and who may not be there."""
+    return (*note_rollout(deployment), *note_registration(deployment), *note_scaling(deployment))
+
+
 def note_residency(deployment: Deployment) -> tuple[str, ...]:
     """Which residencies a weight of 0 takes from callers, who may choose among those of the split only."""
     withheld = list_withheld(deployment)
