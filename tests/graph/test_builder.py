@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tests.e2e.certificates import Certificates
 from tests.graph import world as w
 from xds_server.graph import Builder, Built
-from xds_server.policy import load
+from xds_server.policy import DEVELOPMENT_JWKS, load
 
 FLEET = w.write(*w.FLEET)
 BROKEN = "kind: Model\nmetadata: {name: llama, workspace: acme}\nspec: {deploymentz: 1}\n"
@@ -423,3 +424,26 @@ def test_a_workspace_that_is_there_and_broken_is_not_told_to_be_missing() -> Non
     services = w.manifest("Gateway", "services", {"proxyless": {"workspaces": ["acme"]}})
     built = w.build(*w.FLEET, services, w.workspace(issuers=["nobody"]), w.model())
     assert {found.code for found in built.diagnostics} == {"unknown-issuer"}
+
+
+def test_notes_beside_certificates_may_be_in_any_encoding() -> None:
+    """And whatever a workspace puts into its files is no reason to build nothing for all others."""
+    authority = Certificates.make().authority
+    backend = w.backend("eu-west-3", "https://models.example.com", tls={"ca": "ca.pem"})
+    text = w.write(*w.FLEET, w.workspace(), w.model("llama", w.deployment(w.revision("v1", backend))))
+    for note in ("# für uns\n".encode("latin-1"), "# für uns\n".encode()):
+        attachments = {DEVELOPMENT_JWKS: w.JWKS, "ca.pem": note + authority.encode()}
+        built = Builder().build(load({"all.yaml": text}, attachments))
+        assert built.errors == ()
+        tls = w.endpoint(built.graph).deployments[0].revisions[0].backends[0].tls
+        assert tls is not None
+        assert tls.ca is not None
+        assert tls.ca.isascii()
+        assert tls.ca.endswith(authority)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_a_key_set_that_envoy_could_not_read_is_a_mistake_of_the_fleet(encoding: str) -> None:
+    text = w.write(w.gateway(), w.issuer(jwks={"file": "keys.json"}), w.workspace(), w.model("llama"))
+    built = Builder().build(load({"all.yaml": text}, {"keys.json": w.JWKS.decode().encode(encoding)}))
+    assert [each.code for each in built.errors] == ["bad-file"]

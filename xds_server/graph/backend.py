@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 
 from xds_server.policy import Backend as BackendSpec
-from xds_server.policy import BackendTls, Diagnostic, Workload, credential_text
+from xds_server.policy import BackendTls, Diagnostic, Workload, credential_text, pem_text
 from xds_server.policy import HealthCheck as HealthCheckSpec
 
 from .context import Context
@@ -82,11 +82,11 @@ def _build_tls(spec: BackendSpec, context: Context) -> UpstreamTls | None:
     ca = spec.tls.ca if spec.tls is not None else None
     if ca is None:
         return UpstreamTls(name, is_ip, None, None, client)
-    return UpstreamTls(name, is_ip, posixpath.normpath(ca), context.files[ca].decode(), client)
+    return UpstreamTls(name, is_ip, posixpath.normpath(ca), pem_text(context.files[ca]), client)
 
 
 def _build_client(spec: BackendTls, context: Context) -> ClientCertificate | None:
     if spec.certificate is None or spec.key is None:
         return None
-    chain, key = (context.files[file].decode() for file in (spec.certificate, spec.key))
+    chain, key = (pem_text(context.files[file]) for file in (spec.certificate, spec.key))
     return ClientCertificate(posixpath.normpath(spec.certificate), chain, key)

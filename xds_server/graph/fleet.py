@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from xds_server.policy import BUILT_IN_LOCATIONS, Gateway, Issuer, Loaded, Location
+from xds_server.policy import BUILT_IN_LOCATIONS, Gateway, Issuer, Loaded, Location, pem_text
 
 from .graph import Authority, Certificate, Edge
 from .place import Flavor, Place
@@ -69,8 +69,8 @@ def _build_place(location: Location) -> Place:
 def _read_certificates(loaded: Loaded, gateway: Gateway) -> Mapping[str, Certificate]:
     return {
         listener.name: Certificate(
-            chain=loaded.attachment(gateway, listener.tls.certificate).decode(),
-            key=loaded.attachment(gateway, listener.tls.key).decode(),
+            chain=pem_text(loaded.attachment(gateway, listener.tls.certificate)),
+            key=pem_text(loaded.attachment(gateway, listener.tls.key)),
         )
         for listener in gateway.spec.listeners
         if listener.tls is not None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import ceil
 
-from xds_server.policy import ScaleFromZero, credential_text
+from xds_server.policy import ScaleFromZero, credential_text, pem_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,6 @@ def build_scaling(spec: ScaleFromZero | None, files: Mapping[str, bytes]) -> Sca
         every=wake.every,
         timeout=wake.timeout,
         token=None if wake.token is None else credential_text(files[wake.token]),
-        ca=None if wake.ca is None else files[wake.ca].decode(),
+        ca=None if wake.ca is None else pem_text(files[wake.ca]),
     )
     return Scaling(spec.hold, ceil(spec.retry_after), hook)

@@ -75,6 +75,7 @@ from xds_server.policy.kinds.workspace import (
 )
 from xds_server.policy.loading import Loaded, load
 from xds_server.policy.origin import Origin
+from xds_server.policy.pem import pem_text
 from xds_server.policy.publication import LARGEST_PUBLICATION, Publication, read_publication
 from xds_server.policy.roster import FLEET, Roster, ordered
 from xds_server.policy.suggestion import closest, did_you_mean
@@ -177,6 +178,7 @@ __all__ = [
     "ordered",
     "parse_address",
     "parse_duration",
+    "pem_text",
     "read_publication",
     "references",
     "resolved",

@@ -6,6 +6,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 
+def pem_text(content: bytes) -> str:
+    """A good file as text. What is in PEM is ASCII; notes beside it are in any encoding, and need not come along."""
+    return content.decode("ascii", "ignore")
+
+
 def certificate_problem(content: bytes) -> str | None:
     """Why a file is not a chain of certificates, or None if it is one."""
     try:

@@ -31,7 +31,7 @@ def jwks_problems(value: Any) -> Iterator[tuple[int | None, str]]:
 def jwks_file_problem(content: bytes) -> str | None:
     """The first thing wrong with a file that should hold a key set, or None."""
     try:
-        value = json.loads(content)
+        value = json.loads(content.decode())  # Envoy reads UTF-8 only, and no byte order mark
     except (ValueError, RecursionError):
         return "is not JSON"
     for index, problem in jwks_problems(value):
