@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.graph import world as w
-from xds_server.graph import Builder, Built, Endpoint
+from xds_server.graph import NOTHING, Builder, Built, Endpoint, Hold
 from xds_server.policy import DEVELOPMENT_JWKS, LoadCache, load
 
 URL = "https://governance.example.com/policies.yaml"
@@ -34,13 +34,19 @@ class Site:
     def __init__(self) -> None:
         self._cache, self._builder = LoadCache(), Builder()
 
-    def build(self, *manifests: w.Manifest, unfetched: str | None = None, **documents: bytes | None) -> Built:
+    def build(
+        self,
+        *manifests: w.Manifest,
+        unfetched: str | None = None,
+        hold: Hold = NOTHING,
+        **documents: bytes | None,
+    ) -> Built:
         urls = {"governance": URL, "law": OTHER}
         attached = {urls[name]: each for name, each in documents.items() if each is not None}
         text = w.write(*w.FLEET, *manifests)
         why = {} if unfetched is None else {URL: unfetched}
         loaded = load({"all.yaml": text}, {DEVELOPMENT_JWKS: w.JWKS, **attached}, self._cache, unfetched=why)
-        return self._builder.build(loaded)
+        return self._builder.build(loaded, hold)
 
 
 def used(built: Built, path: str = "acme/models/llama") -> list[str]:
@@ -213,6 +219,40 @@ def test_a_broken_fleet_is_held_to_what_is_published_today() -> None:
     broken = w.manifest("Gateway", "second", {"listeners": []})
     built = site.build(*manifests, broken, governance=published(w.places("europe", FR)))
     assert built.fleet_kept
+    assert used(built) == ["eu-west-3"]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        w.manifest("PolicySource", "governance", {"url": URL, "every": "0.1s"}),
+        w.manifest("PolicySource", "governance", {"url": URL, "tokenFile": "secrets/gone"}),
+        w.manifest("PolicySource", "governance", {"url": URL, "every": "30s", "colour": "red"}),
+    ],
+    ids=["duration", "no-token", "unknown-key"],
+)
+def test_a_mistake_in_the_source_itself_keeps_no_place_that_is_taken_back(source: w.Manifest) -> None:
+    site = Site()
+    rest = (w.workspace(), model("llama", "governance/europe"))
+    site.build(SOURCE, *rest, governance=published(w.places("europe", EU)))
+    built = site.build(source, *rest, governance=published(w.places("europe", FR)))
+    assert built.fleet_kept
+    assert used(built) == ["eu-west-3"]
+    # What is published with a mistake is nothing to go by.
+    assert used(site.build(source, *rest, governance=b"x: [")) == ["eu-west-3"]
+    assert used(site.build(SOURCE, *rest, governance=published(w.places("europe", EU)))) == [
+        "eu-west-3",
+        "eu-central-1",
+    ]
+
+
+def test_a_hold_keeps_no_place_that_is_taken_back() -> None:
+    site = Site()
+    rest = (w.workspace(), model("llama", "governance/europe"))
+    site.build(SOURCE, *rest, governance=published(w.places("europe", EU)))
+    hold = Hold(frozenset({"acme"}))
+    built = site.build(*rest, hold=hold, governance=published(w.places("europe", FR)))
+    assert built.held
     assert used(built) == ["eu-west-3"]
 
 

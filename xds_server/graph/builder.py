@@ -105,10 +105,10 @@ class Builder:
         previous, last = self._graph, self._base
         fleet, ground = self._read_fleet(loaded), Ground(loaded.fleet, loaded.attachments)
         if fleet_kept:
-            fleet = _last_fleet(previous, fleet)
+            fleet = _last_fleet(previous, fleet, loaded)
             ground = self._grounds.get(None, ground)
         elif previous is not None and hold is not NOTHING:
-            fleet, ground = hold_fleet(previous, fleet, hold, self._grounds.get(None), ground)
+            fleet, ground = hold_fleet(previous, fleet, hold, self._grounds.get(None), loaded)
         if last is not None and (fleet, loaded.attachments) == (last.fleet, last.attachments):
             ground = last.ground  # not `self._grounds`: those may be of a graph that was gone back to
         self._base = Base(fleet, ground, loaded.attachments)
@@ -156,11 +156,11 @@ class Builder:
         return every.tenants.amend(staying - put.keys(), put), grounds
 
 
-def _last_fleet(previous: Graph | None, broken: Fleet) -> Fleet:
+def _last_fleet(previous: Graph | None, broken: Fleet, loaded: Loaded) -> Fleet:
     if previous is None or not previous.edges:  # no gateway is served, so nothing can be widened
         return Fleet(broken.places, {}, broken.authorities, broken.publishers)
     # Whoever publishes has no part in the mistake, and may take something back meanwhile.
-    publishers = follow_publishers(previous.publishers, broken.publishers)
+    publishers = follow_publishers(previous.publishers, broken.publishers, loaded)
     return Fleet(previous.places, previous.edges, previous.authorities, publishers)
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from xds_server.policy import Gateway, Issuer, Location, PolicySource, Roster, attached
+from xds_server.policy import Gateway, Issuer, Loaded, Location, PolicySource, Roster, attached
 
 from .fleet import Fleet
 from .graph import Graph
 from .ground import Ground
+from .publisher import follow_publishers
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +24,15 @@ NOTHING = Hold()
 
 
 def hold_fleet(
-    previous: Graph, fleet: Fleet, hold: Hold, before: Ground | None, now: Ground
+    previous: Graph, fleet: Fleet, hold: Hold, before: Ground | None, loaded: Loaded
 ) -> tuple[Fleet, Ground]:
     """The fleet with what is held of it, and its ground.
 
     Gateways stay if they are held. Issuers, locations and policy sources follow the manifests, so that trust withdrawn
     is withdrawn at once; but where none at all is declared any more, that is no withdrawal: a file is gone, and they
-    stay.
+    stay. What is published there today is followed all the same.
     """
+    now = Ground(loaded.fleet, loaded.attachments)
     if before is None:
         return fleet, now
     kinds = {each.kind for each in now.roster}
@@ -45,7 +47,9 @@ def hold_fleet(
             previous.places if Location.kind in stay else fleet.places,
             previous.edges if Gateway.kind in stay else fleet.edges,
             previous.authorities if Issuer.kind in stay else fleet.authorities,
-            previous.publishers if PolicySource.kind in stay else fleet.publishers,
+            follow_publishers(previous.publishers, {}, loaded)
+            if PolicySource.kind in stay
+            else fleet.publishers,
         ),
         Ground(Roster.of(rest + held), {**now.attachments, **attached(held, before.attachments)}),
     )

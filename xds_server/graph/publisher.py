@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
-from xds_server.policy import AnyPolicy, Loaded, PolicySource, Publication, PublishedPolicy, credential_text
+from xds_server.policy import (
+    AnyPolicy,
+    Loaded,
+    PolicySource,
+    Publication,
+    PublishedPolicy,
+    credential_text,
+    pem_text,
+)
 
 NOT_FETCHED = "it has not been fetched yet"
 
@@ -56,7 +65,7 @@ def _build(loaded: Loaded, source: PolicySource) -> Publisher:
         found,
         missing,
         None if spec.token_file is None else credential_text(loaded.attachment(source, spec.token_file)),
-        None if spec.ca is None else loaded.attachment(source, spec.ca).decode(),
+        None if spec.ca is None else pem_text(loaded.attachment(source, spec.ca)),
     )
 
 
@@ -79,19 +88,28 @@ def list_differing(before: Publishers, now: Publishers) -> frozenset[str]:
     """The references that lead somewhere else now, or to a policy that says something else."""
     differing: set[str] = set()
     for source in before.keys() | now.keys():
-        was, is_ = (each[source].policies if source in each else {} for each in (before, now))
-        if was is not is_:
-            differing |= {
-                f"{source}/{name}" for name in was.keys() | is_.keys() if was.get(name) != is_.get(name)
-            }
+        was, is_ = (each[source].publication if source in each else None for each in (before, now))
+        if was != is_:
+            differing |= {f"{source}/{name}" for name in _list_changed(was, is_)}
     return frozenset(differing)
 
 
-def follow_publishers(previous: Publishers, today: Publishers) -> Publishers:
-    """Sources as they last were, with what the same ones publish today."""
-    return {
-        name: today[name]
-        if name in today and today[name].source == each.source and today[name].publication is not None
-        else each
-        for name, each in previous.items()
-    }
+@lru_cache(maxsize=8)
+def _list_changed(was: Publication | None, is_: Publication | None) -> frozenset[str]:
+    """The names of policies that differ: every workspace asks, and there may be thousands of both."""
+    before, now = (each.policies if each is not None else {} for each in (was, is_))
+    return frozenset(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+
+
+def follow_publishers(previous: Publishers, today: Publishers, loaded: Loaded) -> Publishers:
+    """Sources as they last were, with what is published there today, though their own manifests be broken or gone."""
+    return {name: _follow(each, today.get(name), loaded) for name, each in previous.items()}
+
+
+def _follow(last: Publisher, today: Publisher | None, loaded: Loaded) -> Publisher:
+    if today is not None and today.source == last.source and today.publication is not None:
+        return today
+    found = loaded.publication(last.source)
+    if found is None or found.error is not None:
+        return last
+    return replace(last, publication=found, missing=None)
