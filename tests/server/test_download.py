@@ -84,6 +84,25 @@ async def test_no_redirect_is_followed(
     assert len(publisher.asked) == 1
 
 
+async def test_what_a_redirect_is_signed_with_is_not_told(
+    publisher: Publishing, client: httpx.AsyncClient
+) -> None:
+    publisher.status = 302
+    publisher.headers = {"location": "https://storage.example.com/policies.yaml?signature=s3cret#part"}
+    with pytest.raises(
+        DownloadError, match=r"points to https://storage\.example\.com/policies\.yaml; redirects"
+    ):
+        await download(client, publisher.url)
+
+
+async def test_no_cookie_is_kept(publisher: Publishing, client: httpx.AsyncClient) -> None:
+    publisher.headers = {"set-cookie": "session=1; Path=/"}
+    for _ in range(2):
+        await download(client, publisher.url)
+    assert all("cookie" not in each for each in publisher.asked)
+    assert not client.cookies
+
+
 async def test_what_is_too_large_is_cut_off(publisher: Publishing, client: httpx.AsyncClient) -> None:
     publisher.document = b"#" * LARGEST_PUBLICATION
     assert await download(client, publisher.url) is not None

@@ -9,6 +9,7 @@ import asyncio
 import re
 import ssl
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final
 
 import httpx
@@ -35,10 +36,14 @@ class Download:
 
 
 def open_client(ca: str) -> httpx.AsyncClient:
-    """A client that trusts these CAs (PEM), takes no proxy from the environment and follows no redirects."""
+    """A client that trusts these CAs (PEM), takes no proxy from the environment, follows and keeps nothing."""
     context = ssl.create_default_context(cadata=ca)
     timeout = httpx.Timeout(_PATIENCE_SECONDS, connect=_CONNECT_SECONDS)
-    return httpx.AsyncClient(timeout=timeout, trust_env=False, verify=context, follow_redirects=False)
+    # A publisher may set one under another name with each answer: what is shown to it would grow until it refuses.
+    cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
+    return httpx.AsyncClient(
+        timeout=timeout, trust_env=False, verify=context, follow_redirects=False, cookies=cookies
+    )
 
 
 async def download(
@@ -71,7 +76,8 @@ async def download(
 
 def _check(answer: httpx.Response) -> None:
     if answer.is_redirect:
-        to = answer.headers.get("location", "nowhere")[:_MOST_WORDS]
+        # What follows the path may be a signature, which is a secret, or another one each time, which is no news.
+        to = re.split("[?#]", answer.headers.get("location", "nowhere"), maxsplit=1)[0][:_MOST_WORDS]
         raise DownloadError(
             f"it answers {answer.status_code} and points to {to}; redirects are not followed, so name that URL"
         )
