@@ -18,7 +18,7 @@ from xds_server.protocol.types import ENDPOINT
 from xds_server.server.metrics import Metrics
 from xds_server.server.readiness import Readiness
 from xds_server.server.registration_pages import registration_application
-from xds_server.server.registrations import Registrations
+from xds_server.server.registrations import EVERY, Registrations
 from xds_server.snapshot import Audience, diff
 
 SLOT = "acme/models/llama/production/v1"
@@ -49,6 +49,12 @@ class Control:
         self.overlay = Overlay()
         if found is not None:
             self.registrations.follow(found)
+
+    def wait(self, seconds: float) -> None:
+        """Time goes by, and the process looks who is still heard of."""
+        for _ in range(round(seconds / EVERY)):
+            self.now += EVERY
+            self.registrations.expire()
 
     async def ask(
         self,
@@ -219,8 +225,20 @@ async def test_a_lease_is_no_longer_than_the_policy_says() -> None:
     control = Control(graph())
     assert (await control.ask(ttl="1h")).json()["ttl"] == 30.0
     assert (await control.ask(ttl="5s")).json()["ttl"] == 5.0
-    control.now += 5
+    control.wait(4.5)
+    assert control.served(graph()) == ["10.0.0.1:8000"]
+    control.wait(0.5)
+    assert control.served(graph()) == []
+
+
+async def test_time_in_which_nobody_could_be_heard_takes_nobody_out() -> None:
+    control = Control(graph())
+    await control.ask(ttl="5s")
+    control.wait(4)
+    control.now += 3600  # a process that is stopped, or a machine that is paused
     control.registrations.expire()
+    assert control.served(graph()) == ["10.0.0.1:8000"]
+    control.wait(0.5)
     assert control.served(graph()) == []
 
 
@@ -240,8 +258,7 @@ async def test_a_new_process_knows_who_was_there(tmp_path: Path) -> None:
     second = Control(file=file)
     assert second.served(found) == ["10.0.0.1:8000"]
     second.registrations.follow(found)
-    second.now += 29
-    second.registrations.expire()
+    second.wait(29)
     assert second.served(found) == ["10.0.0.1:8000"]
 
 

@@ -13,6 +13,7 @@ import structlog
 from xds_server.archive import Journal
 from xds_server.graph import Deployment, Endpoint, Graph, Registered, Removal, Revision, build_registered
 from xds_server.registration import Lease, Registry, Slot
+from xds_server.server.attention import Attention
 from xds_server.server.memory import Memory
 from xds_server.server.metrics import Metrics
 from xds_server.server.readiness import Readiness
@@ -45,7 +46,8 @@ class Registrations:
     """All that is registered. ``on_move`` is called when it is different. ``now`` is a clock in seconds.
 
     Without a ``journal``, whoever is there registers anew with each process. What was kept has its whole time again: a
-    restart takes nobody out who is still there. ``local`` ones may be on loopback.
+    restart takes nobody out who is still there. Nor does time in which nobody could be heard, since the process was
+    stopped or held up. ``local`` ones may be on loopback.
     """
 
     def __init__(
@@ -63,7 +65,7 @@ class Registrations:
         self._metrics = metrics
         self.memory = Memory("registrations", "have to hear of all anew", readiness, journal, now)
         self._local = local
-        self._now = now
+        self._attention = Attention(now, 2 * EVERY)
         self._registry = Registry()
         self._graph = Graph()
         self._endpoints: Shards[Endpoint] = EMPTY
@@ -72,7 +74,7 @@ class Registrations:
     def _recall(self) -> None:
         entries = self.memory.recall()
         # The file may have been edited by hand, and what is registered must never stop what is published.
-        for slot, reason in self._registry.read(entries, self._now(), self.read_address):
+        for slot, reason in self._registry.read(entries, self._attention.look(), self.read_address):
             words = "a registered backend that is kept cannot be used; it is left out"
             log.warning(words, revision=slot, reason=reason)
         self._publish()
@@ -125,7 +127,7 @@ class Registrations:
         seconds = longest if ttl is None else min(ttl, longest)
         authority = backend.address.authority
         lease = Lease(asked.location, authority, asked.flavor, asked.weight, seconds)
-        if self._registry.put(slot, lease, self._now()):
+        if self._registry.put(slot, lease, self._attention.look()):
             log.info("registered", revision=str(slot), address=authority, location=asked.location)
             self._publish()
         return lease
@@ -146,7 +148,7 @@ class Registrations:
 
     def expire(self) -> None:
         """Forget those whose time is over."""
-        over = self._registry.expire(self._now())
+        over = self._registry.expire(self._attention.look())
         for slot, lease in over:
             log.warning(
                 "registered backend is not heard of any more",
@@ -176,7 +178,7 @@ class Registrations:
 
     def describe(self) -> list[dict[str, Any]]:
         """Describe all that is registered, with the seconds that each lease has left."""
-        now = self._now()
+        now = self._attention.look()
         return [
             {
                 "path": slot.path,
