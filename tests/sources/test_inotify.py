@@ -169,3 +169,26 @@ async def test_a_folder_that_moves_is_watched_where_it_is(tmp_path: Path) -> Non
         (inside / "b.yaml").write_text("b")
         await follower.sees_named({str(inside / "b.yaml"): "b"})
         assert follower.reads <= reads + 2
+
+
+async def test_who_writes_beside_the_folder_without_end_wakes_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, taken = tmp_path / "policies", 0
+    folder.mkdir()
+    take = InotifyNotices._take
+
+    def count(self: InotifyNotices, event: inotify.Event) -> set[str]:
+        nonlocal taken
+        taken += 1
+        return take(self, event)
+
+    with (tmp_path / "one.log").open("w") as one, (tmp_path / "two.log").open("w") as two:
+        monkeypatch.setattr(InotifyNotices, "_take", count)
+        async with following(folder) as follower:
+            for file in 1000 * (one, two):  # by turns: of the same file again, the kernel makes one event
+                file.write("x")
+                file.flush()
+            replace(folder / "a.yaml", "a")
+            await follower.sees(a="a")
+            assert taken < 100

@@ -30,6 +30,7 @@ _INSIDE: Final = (
     | Mask.ATTRIB
     | Mask.ONLYDIR
 )
+_WRITTEN: Final = Mask.MODIFY | Mask.CLOSE_WRITE
 _GONE: Final = Mask.DELETE_SELF | Mask.MOVE_SELF | Mask.UNMOUNT | Mask.IGNORED
 _NOT_OURS: Final = frozenset({ENOENT, ENOTDIR, EACCES})
 """Why a folder inside cannot be watched, that whoever reads it is told as well."""
@@ -47,11 +48,12 @@ _MOST: Final = 1000
 class InotifyNotices:
     """Notices of changes in a folder, and with `recursive` in those inside it that are not hidden.
 
+    Not `written`: of names only, where files are written that are nobody's affair, perhaps without end.
     Raises FileNotFoundError when there is nothing to watch, OSError when the kernel refuses. For one thread, but for
     `wake`.
     """
 
-    def __init__(self, folder: Path, *, recursive: bool) -> None:
+    def __init__(self, folder: Path, *, recursive: bool, written: bool = True) -> None:
         self._root = str(folder)
         self._recursive = recursive
         self._paths: dict[int, str] = {}
@@ -59,7 +61,8 @@ class InotifyNotices:
         """New files that were there as a whole, and when that is sure."""
         self._inotify = Inotify(sync_timeout=_WAIT)
         try:
-            self._root_watch = self._inotify.add_watch(folder, _FOLDER | _INSIDE)
+            inside = _INSIDE if written else _INSIDE & ~_WRITTEN
+            self._root_watch = self._inotify.add_watch(folder, _FOLDER | inside)
             self._paths[self._root_watch.wd] = ""
             if recursive:
                 self._add_below("")

@@ -69,8 +69,9 @@ class PortableNotices:
         return ""
 
 
-def listen(folder: Path, *, recursive: bool) -> Notices:
-    """Notices of what happens from now on, in the best way there is here.
+def listen(folder: Path, *, recursive: bool, written: bool = True) -> Notices:
+    """Notices of what happens from now on, in the best way there is here. Not `written`: of names, not of what is in
+    the files.
 
     Raises FileNotFoundError when there is nothing to watch, OSError when the system refuses.
     """
@@ -78,4 +79,4 @@ def listen(folder: Path, *, recursive: bool) -> Notices:
         return PortableNotices(folder, recursive=recursive)
     from xds_server.sources.inotify import InotifyNotices
 
-    return InotifyNotices(folder, recursive=recursive)
+    return InotifyNotices(folder, recursive=recursive, written=written)

@@ -31,6 +31,8 @@ class _Wish:
     folder: Path
     recursive: bool
     report: _Report
+    written: bool = True
+    """Whether what is in its files matters, and not only their names."""
 
 
 class Watch:
@@ -47,7 +49,7 @@ class Watch:
         self._loop = loop
         self._stopped = threading.Event()
         self._ending = threading.Lock()
-        self._notices = listen(wish.folder, recursive=wish.recursive)
+        self._notices = listen(wish.folder, recursive=wish.recursive, written=wish.written)
         self._thread = threading.Thread(target=self._run, name=f"watch {wish.folder}", daemon=True)
         self._thread.start()
 
@@ -110,7 +112,7 @@ class Watches:
         self._loop = asyncio.get_running_loop()
         if path.is_dir():
             self._wishes = [
-                _Wish(self._root.parent, False, self._changed_beside),
+                _Wish(self._root.parent, False, self._changed_beside, written=False),
                 _Wish(self._root, True, self._changed_inside),
             ]
         else:
