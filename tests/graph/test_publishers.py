@@ -212,6 +212,20 @@ def test_what_is_kept_is_held_to_what_is_published_today() -> None:
     assert found(again, "llama") is found(built, "llama")
 
 
+def test_what_is_kept_is_held_to_a_policy_that_said_nothing_of_it_before() -> None:
+    site = Site()
+    manifests = (SOURCE, w.workspace(), model("llama", "governance/europe"))
+    agents = published(w.places("europe", EU, resourceTypes=["agent"]))
+    assert used(site.build(*manifests, governance=agents)) == list(PLACES)
+    broken = (*manifests, model("other", "nothing-like-it"))
+    built = site.build(*broken, governance=published(w.places("europe", EU)))
+    assert built.kept == {"acme"}
+    assert used(built) == ["eu-west-3", "eu-central-1"]
+    # Nor is it forgotten while it says nothing of it.
+    assert used(site.build(*broken, governance=agents)) == ["eu-west-3", "eu-central-1"]
+    assert used(site.build(*broken, governance=published(w.places("europe", FR)))) == ["eu-west-3"]
+
+
 def test_a_broken_fleet_is_held_to_what_is_published_today() -> None:
     site = Site()
     manifests = (SOURCE, w.workspace(), model("llama", "governance/europe"))

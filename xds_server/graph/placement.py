@@ -15,6 +15,7 @@ from xds_server.policy import AnyPolicy
 from .place import Flavor, Place
 
 ASPECTS = ("location", "flavor")
+NO_ASPECT = ""
 
 
 def environment_point(name: str) -> str:
@@ -46,11 +47,13 @@ class Allowance:
         )
 
 
-def allow(reference: str, policy: AnyPolicy, resource_type: str) -> Allowance | None:
-    """What a policy allows a resource of a type; None if it says nothing about that type."""
+def allow(reference: str, policy: AnyPolicy, resource_type: str) -> Allowance:
+    """What a policy allows a resource of a type. If it says nothing about that type, it is of no aspect: it binds
+    nothing, and is known to be attached, since it may say something later.
+    """
     spec = policy.spec
     if resource_type not in spec.resource_types:
-        return None
+        return Allowance(reference, NO_ASPECT, frozenset(), str(policy.origin))
     allowed = spec.locations if spec.type == "location" else spec.flavors
     choices = frozenset((each.type, each.name) for each in allowed)
     return Allowance(reference, spec.type, choices, str(policy.origin))

@@ -73,9 +73,7 @@ def _follow_one(
 ) -> Iterator[Allowance]:
     for each in allowances:
         policy = find_policy(each.policy, {}, publishers)
-        found = each if policy is None else allow(each.policy, policy, _TYPES[segment])
-        if found is not None:
-            yield found
+        yield each if policy is None else allow(each.policy, policy, _TYPES[segment])
 
 
 def restrict(tenant: Tenant, fleet: Fleet) -> Tenant:

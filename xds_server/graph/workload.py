@@ -97,9 +97,8 @@ def _allowances(
 ) -> Iterator[Allowance]:
     for name in names:
         policy = policies.get(name)
-        found = allow(name, policy, workload.resource_type) if policy is not None else None
-        if found is not None:
-            yield found
+        if policy is not None:
+            yield allow(name, policy, workload.resource_type)
 
 
 def _check_deployment(
