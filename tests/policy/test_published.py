@@ -97,3 +97,16 @@ def test_a_file_name_that_looks_like_a_url_leads_to_no_publication() -> None:
     )
     [found] = load({"a.yaml": text}, {URL: b'{"keys": []}'}).diagnostics
     assert found.code == "missing-file"
+
+
+def test_the_last_two_documents_of_a_url_are_read_once_each() -> None:
+    texts = [document("europe", each) for each in ("eu", "na", "as")]
+    url = "https://often.test"
+    first, second = (read_publication(url, each) for each in texts[:2])
+    assert read_publication(url, texts[0]) is first
+    assert read_publication(url, texts[1]) is second
+    read_publication(url, texts[2])
+    assert read_publication(url, texts[1]) is second
+    again = read_publication(url, texts[0])
+    assert again == first
+    assert again is not first

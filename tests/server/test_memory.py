@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.graph import world as w
 from tests.server.test_registrations import graph
@@ -92,6 +93,16 @@ async def test_what_is_refused_is_due_ever_more_rarely_until_it_is_written(disk:
     await disk.keep(a=2)
     assert (disk.problems, disk.memory.refused, disk.memory.due) == ({}, False, False)
     assert disk.memory.recall() == {"a": 2}
+
+
+async def test_a_fault_of_what_is_to_be_written_ends_nothing(disk: Disk) -> None:
+    with capture_logs() as logs:
+        await disk.memory.keep(lambda: {"a": object()})
+    assert [each["event"] for each in logs] == ["what moves cannot be written down"]
+    assert disk.memory.refused
+    assert "TypeError" in disk.problems["numbers"]
+    await disk.keep(a=1)
+    assert (disk.problems, disk.memory.recall()) == ({}, {"a": 1})
 
 
 def test_a_deployment_has_one_name() -> None:

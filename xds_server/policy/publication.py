@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import Final
 
 from xds_server.policy.diagnostic import Diagnostic, Position, Severity
@@ -40,13 +39,28 @@ class Publication:
         return next((each for each in self.diagnostics if each.is_error), None)
 
 
-@lru_cache(maxsize=64)
+_MOST_URLS: Final = 256
+_known: dict[str, tuple[tuple[bytes, Publication], ...]] = {}
+"""By URL, its last two documents as they were read: what is published, and what is kept beside it."""
+
+
 def read_publication(url: str, content: bytes) -> Publication:
     """Read a document that was fetched from `url`, the name under which its places are told.
 
     Policies only, none twice, and at least one: a document without any is most likely half written. Raises nothing
     for what it holds.
     """
+    known = _known.get(url, ())
+    found = next((read for held, read in known if held == content), None)
+    if found is None:
+        found = _read(url, content)
+        _known[url] = ((content, found), *known[:1])
+        for oldest in list(_known)[:-_MOST_URLS]:
+            _known.pop(oldest, None)
+    return found
+
+
+def _read(url: str, content: bytes) -> Publication:
     digest = hashlib.blake2b(content, digest_size=16).hexdigest()
     text = normal(content.decode("utf-8", "surrogateescape"))
     policies: dict[str, PublishedPolicy] = {}

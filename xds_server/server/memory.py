@@ -81,13 +81,17 @@ class Memory:
             try:
                 await asyncio.to_thread(self._journal.write, entries())
             except OSError as error:
-                self._put_off()
-                words = f"{self._journal.path} cannot be written: {error.strerror or error}"
-                self._readiness.note(self._subject, f"{words}; a restart would {self._loss}")
+                self._put_off(error.strerror or str(error))
+            except Exception as error:  # what moves goes on moving
+                log.exception("what moves cannot be written down", subject=self._subject)
+                self._put_off(f"{type(error).__name__}: {error}")
             else:
                 self._pause = 0.0
                 self._readiness.note(self._subject, None)
 
-    def _put_off(self) -> None:
+    def _put_off(self, reason: str) -> None:
+        assert self._journal is not None
+        words = f"{self._journal.path} cannot be written: {reason}"
+        self._readiness.note(self._subject, f"{words}; a restart would {self._loss}")
         self._pause = min(max(2 * self._pause, FIRST_PAUSE), LONGEST_PAUSE)
         self._again = self._now() + self._pause

@@ -81,7 +81,7 @@ class SourceWatch:
         """Ask again and again, until cancelled. No failure of the publisher ends it."""
         try:
             opened = await asyncio.to_thread(open_client, self.publisher.ca or self._roots)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError) as error:  # what OpenSSL says of them is any of these
             self._conclude(Outcome.FAILED, f"its CA certificates cannot be used: {error}")
             return  # with other ones it is watched anew
         async with opened as client:
