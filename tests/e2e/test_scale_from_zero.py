@@ -43,8 +43,11 @@ class Zero:
 
     def declare(self, *revisions: dict[str, Any], hold: str = "20s", every: str = "60s", **more: Any) -> None:
         """Declare the model anew, with nobody registered and nothing told."""
-        for each in self.moving.serving.ask("/registrations")["registrations"]:
+        registered = self.moving.serving.ask("/registrations")["registrations"]
+        for each in registered:
             self.send("DELETE", each["revision"], location=each["location"], address=each["address"])
+        # What comes of that is a generation of its own, and not to be taken for that of what is written next.
+        self.wait(lambda: {each["revision"] for each in registered} <= self.asleep(), "nobody is registered")
         self.hook.told.clear()
         self.hook.tokens.clear()
         self.hook.status, self.hook.refused = 200, 0
@@ -74,6 +77,10 @@ class Zero:
         """Whether the control plane knows of requests that wait for a revision."""
         wakes = self.moving.serving.ask("/wakes")["wakes"]
         return any(each["waiting"] is not None for each in wakes if each["revision"] == revision)
+
+    def asleep(self) -> set[str]:
+        """The revisions without a backend in what is served."""
+        return {each["revision"] for each in self.moving.serving.ask("/wakes")["wakes"]}
 
     def clusters(self) -> set[str]:
         lines = self.moving.envoys[NODE].get("/clusters").text.splitlines()
