@@ -85,6 +85,22 @@ async def test_who_comes_back_with_it_loses_it(plane: ControlPlane, connect: Con
     assert removed(await second.hear()) == ["b"]
 
 
+async def test_who_may_hold_it_of_a_response_not_answered_loses_it_at_once(
+    plane: ControlPlane, connect: Connect
+) -> None:
+    fleet, route = Fleet(plane), res(R, "r", needs=("b",))
+    await fleet.publish(res(C, "a"), res(C, "b"), route)
+    first = connect()
+    await first.say(C)
+    assert names(await first.hear()) == ["a", "b"]
+    await first.close()
+    await fleet.publish(res(C, "a"), route, without=(res(C, "b"),))
+    second = connect()
+    await second.say(C)
+    again = await second.hear()
+    assert (names(again), removed(again)) == (["a"], ["b"])
+
+
 async def test_a_change_while_it_is_parked_is_no_news(plane: ControlPlane, connect: Connect) -> None:
     fleet = Fleet(plane)
     await fleet.publish(res(C, "a"), without=(res(C, "b"),))

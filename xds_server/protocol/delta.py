@@ -163,6 +163,8 @@ class DeltaChannel(Channel):
         for name in self._inherited - self.held.keys():
             if self.subscription.wants(name) and self.find(view, name) is None:
                 self.leaving.setdefault(name, None)
+                if view.parks(self.type_url, name):
+                    self.dirty.add(name)  # goes at once, whatever leads to it
         self._inherited = frozenset()
         if self.subscription.wildcard:
             self.dirty.update(
