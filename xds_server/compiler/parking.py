@@ -18,13 +18,14 @@ class Parking:
         self._endpoints: Shards[Endpoint] = EMPTY
         self._names: dict[str, tuple[str, ...]] = {}
         """By path."""
+        self._parked: Shards[Resource] = EMPTY
 
     def update(self, endpoints: Shards[Endpoint], clusters: Mapping[str, Resource]) -> Mapping[str, Resource]:
         """The parked ones among these endpoints' clusters, by name."""
         changed, gone = endpoints.since(self._endpoints)
         self._endpoints = endpoints
-        for path in changed | gone:
-            self._names.pop(path, None)
+        dropped = {name for path in changed | gone for name in self._names.pop(path, ())}
+        put: dict[str, Resource] = {}
         for path in changed:
             endpoint = endpoints[path]
             names = [
@@ -32,7 +33,10 @@ class Parking:
                 for each in list_sleepers(endpoint)
                 if each.asleep
             ]
-            if names:
-                self._names[path] = tuple(names)
-        found = ((name, clusters.get(name)) for names in self._names.values() for name in names)
-        return {name: cluster for name, cluster in found if cluster is not None}
+            found = {name: cluster for name in names if (cluster := clusters.get(name)) is not None}
+            if found:
+                self._names[path] = tuple(found)
+                put |= found
+        if dropped or put:
+            self._parked = self._parked.amend(dropped - put.keys(), put)
+        return self._parked
