@@ -12,7 +12,7 @@ import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 
 from tests.server.planes import catalogue, local_channel, message, serving, until
-from xds_server.server import ControlPlane
+from xds_server.server import ControlPlane, waits
 from xds_server.server.waits import Want
 from xds_server.snapshot import WAITED_PATH, WAITS_LOG
 
@@ -85,6 +85,30 @@ async def test_an_entry_without_any_of_it_means_nobody(heard: Heard) -> None:
         await call.write(bare.SerializeToString())
         await until(lambda: heard.wants)
         assert heard.wants == [("eu-west-3", Want("", "", ()))]
+
+
+async def test_a_path_that_is_no_text_takes_nobody_along(heard: Heard) -> None:
+    async with local_channel(heard.plane.xds_port) as channel:
+        call: Any = channel.stream_unary(METHOD)()
+        odd: Any = message(MESSAGE, entries("/acme/models/llama", "/acme/models/mistral"))
+        noted = odd.http_logs.log_entry[0].common_properties.filter_state_objects[WAITED_PATH]
+        noted.value = b"\x0a\x05/acm\xff"
+        await call.write(odd.SerializeToString())
+        await until(lambda: heard.wants)
+        assert [want.path for _, want in heard.wants] == ["acme/models/mistral"]
+        await call.done_writing()
+        assert await call == b""
+
+
+async def test_a_stream_on_which_nothing_is_said_gives_its_seat_back(
+    heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waits, "IDLE", 0.2)
+    async with local_channel(heard.plane.xds_port) as channel, asyncio.timeout(10):
+        call: Any = channel.stream_unary(METHOD)()
+        await call.write(entries("/acme/models/llama"))
+        assert await call == b""
+        assert len(heard.wants) == 1
 
 
 @pytest.mark.parametrize(

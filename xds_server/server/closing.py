@@ -16,14 +16,14 @@ class Closing:
         """End all streams, and those that may still come."""
         self._closed.set()
 
-    async def read(self, requests: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """Yield requests until there are no more, or `close`."""
+    async def read(self, requests: AsyncIterator[bytes], idle: float | None = None) -> AsyncIterator[bytes]:
+        """Yield requests until there are no more, none for ``idle`` seconds, or `close`."""
         closed = asyncio.create_task(self._closed.wait())
         try:
             while True:
                 reading = asyncio.ensure_future(anext(requests, None))
                 try:
-                    await asyncio.wait({reading, closed}, return_when=asyncio.FIRST_COMPLETED)
+                    await asyncio.wait({reading, closed}, timeout=idle, return_when=asyncio.FIRST_COMPLETED)
                 finally:
                     if not reading.done():
                         reading.cancel()

@@ -31,6 +31,9 @@ SERVICE: Final = "envoy.service.accesslog.v3.AccessLogService"
 _MESSAGE: Final = "envoy.service.accesslog.v3.StreamAccessLogsMessage"
 _BREATH: Final = 0.02
 """Seconds between two messages of a stream. What more there is to say Envoy drops: it says it again."""
+IDLE: Final = 30.0
+"""Seconds after which a stream on which nothing is said gives its seat back. Each worker of an Envoy that ever told of
+a request has one, and would keep it for ever; it opens another when there is something to tell."""
 
 
 class Want(NamedTuple):
@@ -90,7 +93,7 @@ class Waits:
 
     async def _serve(self, requests: AsyncIterator[bytes], peer: Peer | None) -> None:
         node: Node | None = None
-        async for payload in self._closing.read(requests):
+        async for payload in self._closing.read(requests, IDLE):
             message = _parse(payload)
             if node is None:
                 node = self._meet(message, peer)
@@ -127,6 +130,10 @@ def _list_wants(message: Any) -> Iterator[Want]:
         tags = entry.common_properties.custom_tags
         # The path of the request itself may have been rewritten by now.
         noted = entry.common_properties.filter_state_objects[WAITED_PATH].value
-        names = StringValue.FromString(noted).value.partition("?")[0].strip("/").split("/")[:3]
+        try:
+            path = StringValue.FromString(noted).value
+        except DecodeError:  # whatever a caller put into it: the other entries are good
+            continue
+        names = path.partition("?")[0].strip("/").split("/")[:3]
         revisions = tuple(filter(None, tags.get(WAITED_REVISIONS, "").split(",")))
         yield Want("/".join(names), tags.get(WAITED_ENVIRONMENT, ""), revisions)
