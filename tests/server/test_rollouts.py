@@ -22,6 +22,7 @@ from xds_server.server.readiness import Readiness
 from xds_server.server.rollout_pages import rollout_routes
 from xds_server.server.rollouts import Rollouts, UnknownRolloutError
 from xds_server.server.tallies import Tallies
+from xds_server.server.wake_hook import MARK
 
 LLAMA = ("acme/models/llama", "production")
 PLAN = {"from": "v1", "to": "v2", "canary": [20, 60, 100], "stepTime": "10s"}
@@ -273,6 +274,8 @@ async def test_orders_come_from_this_machine_only() -> None:
         assert (await admin.ask("GET", "/rollouts", host)).status_code == 200
     assert (await admin.ask("POST", path, "::1")).status_code == 200
     assert (await admin.ask("POST", path, headers={"sec-fetch-site": "cross-site"})).status_code == 403
+    # Whoever writes policies chooses where the wake hook is: what it is told is no order.
+    assert (await admin.ask("POST", path, headers={MARK: "1"})).status_code == 403
 
 
 async def test_an_order_to_nobody() -> None:

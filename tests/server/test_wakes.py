@@ -22,8 +22,8 @@ V1 = Want(PATH, "production", ("v1",))
 BOTH = Want(PATH, "production", ("v1", "v2"))
 
 
-def graph(every: str = "1h", **more: Any) -> Graph:
-    wake = {"url": "https://autoscaler.test/wake", "every": every}
+def graph(every: str = "1h", url: str = "https://autoscaler.test/wake", **more: Any) -> Graph:
+    wake = {"url": url, "every": every}
     revisions = [{"name": name, "weight": 50, "registration": {"ttl": "30s"}} for name in ("v1", "v2")]
     deployment = w.deployment(*revisions, scaleFromZero={"wake": wake}, **more)
     return w.build_graph(*w.FLEET, w.workspace(), w.model("llama", deployment), w.model("mistral"))
@@ -40,16 +40,16 @@ class Told:
 
     def __init__(self) -> None:
         self.bodies: list[Mapping[str, str]] = []
+        self.url = "https://autoscaler.test/wake"
         self.tries = 0
         self.fails: Exception | None = None
         self.metrics = Metrics()
         self.wakes = Wakes(self.metrics, "", tell_hook=self._tell)
 
     async def _tell(self, hook: WakeHook, body: Mapping[str, str]) -> None:
-        assert hook.url == "https://autoscaler.test/wake"
         self.tries += 1
-        if self.fails is not None:
-            raise self.fails
+        if self.fails is not None or hook.url != self.url:
+            raise self.fails or WakeError("nobody is there")
         self.bodies.append(body)
 
     @property
@@ -168,6 +168,15 @@ async def test_what_fails_is_tried_again_and_counted(told: Told, fault: Exceptio
     tries = told.tries
     await asyncio.sleep(0.05)
     assert told.tries == tries
+
+
+async def test_a_hook_that_is_mended_is_told_while_requests_wait(told: Told) -> None:
+    told.wakes.follow(graph(url="https://autoscaler.test/wkae"))
+    told.wakes.wait("eu-west-3", V1)
+    await until(lambda: told.tries)
+    told.wakes.follow(graph())
+    await until(lambda: told.bodies)
+    assert told.value("revisions_waited_for") == 1, "it is one and the same wait"
 
 
 async def test_who_has_a_backend_is_told_of_no_more(told: Told) -> None:

@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from xds_server.graph import NOTHING, Graph, Hold, Loss, Vanished, find_loss
+from xds_server.server.wake_hook import MARK
 from xds_server.sources import SourceText
 
 SHARE: Final = 0.5
@@ -101,6 +102,8 @@ class Guard:
             # A page in somebody's browser can post to a loopback address; it cannot hide that it does.
             if "origin" in request.headers or request.headers.get("sec-fetch-site", "none") != "none":
                 return JSONResponse({"error": "not from a browser"}, status_code=403)
+            if MARK in request.headers:
+                return JSONResponse({"error": "this is no wake hook"}, status_code=403)
             digest = request.path_params["digest"]
             if not self.release(digest):
                 held = self.held.digest if self.held is not None else None

@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute, Route
 
 from xds_server.rollout import NotPossibleError, Order
 from xds_server.server.rollouts import Rollouts, UnknownRolloutError
+from xds_server.server.wake_hook import MARK
 
 
 def rollout_routes(rollouts: Rollouts) -> list[BaseRoute]:
@@ -49,6 +50,8 @@ def refuse_stranger(request: Request) -> Response | None:
     # A page in somebody's browser can post to a loopback address; it cannot hide that it does.
     if "origin" in request.headers or request.headers.get("sec-fetch-site", "none") != "none":
         return _refuse(403, "not from a browser")
+    if MARK in request.headers:
+        return _refuse(403, "this is no wake hook")
     if request.client is not None and not _is_loopback(request.client.host):
         return _refuse(403, "only from the machine that the control plane runs on")
     return None

@@ -114,15 +114,16 @@ class Wakes:
 
     async def _wake(self, name: str, wait: _Wait) -> None:
         """Tell the hook, now and again, until nobody waits any more."""
-        hook, pause = self._watched[name].scaling.hook, FIRST_PAUSE
-        due = self._told.get(name, -inf) + hook.every
+        again, pause = -inf, FIRST_PAUSE
         while (now := self._now()) < wait.until:
+            hook = self._watched[name].scaling.hook  # policies may name another meanwhile
+            due = max(again, self._told.get(name, -inf) + hook.every)
             if now < due:
-                await asyncio.sleep(min(due, wait.until) - now)
+                await asyncio.sleep(min(due, wait.until, now + LONGEST_PAUSE) - now)
             elif await self._try(name, hook, wait.region):
-                due, pause = self._told[name] + hook.every, FIRST_PAUSE
+                pause = FIRST_PAUSE
             else:
-                due, pause = self._now() + pause, min(2 * pause, LONGEST_PAUSE)
+                again, pause = self._now() + pause, min(2 * pause, LONGEST_PAUSE)
         self._waits.pop(name, None)
         self._count()
 
