@@ -36,7 +36,7 @@ def scaling_rules(way: Path, deployment: dict[str, Any]) -> Iterator[Fault]:
         return
     yield from service_url_rules((*here, "wake", "url"), url, "https://autoscaler.internal/wake")
     for key in ("token", "ca"):
-        if key in wake and url.startswith("http://"):
+        if key in wake and url.strip().lower().startswith("http:"):
             message = f"`{key}` is only for an https URL"
             hint = f"write `https://…`, or leave `{key}` out"
             yield Fault("tls-without-https", (*here, "wake", key), message, hint, key=True)
