@@ -128,10 +128,10 @@ async def test_what_nobody_scales_is_nobodys_business(told: Told) -> None:
 async def test_as_long_as_somebody_waits_it_is_told_again(
     told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wakes, "LINGER", 0.3)
-    told.wakes.follow(graph(every="20ms"))
+    monkeypatch.setattr(wakes, "LINGER", 1.5)
+    told.wakes.follow(graph(every="1s"))
     told.wakes.wait("eu-west-3", V1)
-    await until(lambda: len(told.bodies) >= 3)
+    await until(lambda: len(told.bodies) >= 2)
     await until(lambda: told.value("revisions_waited_for") == 0)
     count = len(told.bodies)
     await asyncio.sleep(0.05)
@@ -202,3 +202,22 @@ async def test_a_model_that_goes_takes_its_wait_along(told: Told) -> None:
     tries = told.tries
     await asyncio.sleep(0.05)
     assert told.tries == tries
+
+
+async def test_of_one_hook_few_calls_are_made_at_once(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wakes, "MOST_AT_ONCE", 1)
+    calling, most = 0, 0
+
+    async def tell(hook: WakeHook, body: Mapping[str, str]) -> None:
+        nonlocal calling, most
+        calling += 1
+        most = max(most, calling)
+        await asyncio.sleep(0.01)
+        calling -= 1
+        told.bodies.append(body)
+
+    monkeypatch.setattr(told.wakes, "_tell", tell)
+    told.wakes.follow(graph())
+    told.wakes.wait("eu-west-3", BOTH)
+    await until(lambda: told.revisions == ["v1", "v2"])
+    assert most == 1

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio import Semaphore
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from math import inf
 from time import monotonic
 from typing import Any, Final, NamedTuple
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -24,6 +26,9 @@ FIRST_PAUSE: Final = 0.5
 LONGEST_PAUSE: Final = 8.0
 LINGER: Final = 2.0
 """Seconds for which a request waits on that nobody says more of. Envoys say so twice a second."""
+
+MOST_AT_ONCE: Final = 8
+"""Calls of one hook at the same time: a hundred models may be asked for in the same second."""
 
 Tell = Callable[[WakeHook, Mapping[str, str]], Awaitable[None]]
 
@@ -69,6 +74,8 @@ class Wakes:
         self._names: dict[str, tuple[str, ...]] = {}
         """Clusters of those watched, by path."""
         self._waits: dict[str, _Wait] = {}
+        self._doors: WeakValueDictionary[str, Semaphore] = WeakValueDictionary()
+        """By hook, as long as it is being told."""
         self._told: dict[str, float] = {}
         """By cluster that is asleep: when its hook was told last."""
 
@@ -136,8 +143,11 @@ class Wakes:
             "region": region,
             "reason": "no-backend",
         }
+        door = self._doors.get(hook.url) or Semaphore(MOST_AT_ONCE)
+        self._doors[hook.url] = door
         try:
-            await self._tell(hook, body)
+            async with door:
+                await self._tell(hook, body)
         except WakeError as error:
             self._metrics.wakes.labels("failed").inc()
             log.warning(

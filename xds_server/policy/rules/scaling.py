@@ -35,6 +35,10 @@ def scaling_rules(way: Path, deployment: dict[str, Any]) -> Iterator[Fault]:
     if url is None:
         return
     yield from service_url_rules((*here, "wake", "url"), url, "https://autoscaler.internal/wake")
+    every = seconds(wake, "every")
+    if every is not None and 0 < every < 1:
+        message = "a hook is told once a second at most"
+        yield Fault("bad-value", (*here, "wake", "every"), message, "for example `30s`")
     for key in ("token", "ca"):
         if key in wake and url.strip().lower().startswith("http:"):
             message = f"`{key}` is only for an https URL"
