@@ -12,7 +12,7 @@ from tests.golden.files import CASES, list_cases
 from tests.golden.folder import build, list_views
 from tests.xds.exchange import C, E, L, P, R, S, X
 from xds_server.compiler import show
-from xds_server.snapshot import Resource, View, reserve
+from xds_server.snapshot import Resource, View, parked, reserve
 
 _POLICIES = Path(__file__).parents[2] / "policies"
 _FOLDERS = [
@@ -29,8 +29,9 @@ def views(folder: Path) -> list[View]:
 
 
 def everything(view: View, type_url: str) -> list[Resource]:
-    """All there is of a type, in reserve or not."""
-    return [*view.resources(type_url), *view.resources(reserve(type_url))]
+    """All there is of a type, in reserve, parked, or neither."""
+    keys = (type_url, reserve(type_url), parked(type_url))
+    return list({each.name: each for key in keys for each in view.resources(key)}.values())
 
 
 def walk(value: Any, *keys: str) -> Iterator[Any]:
