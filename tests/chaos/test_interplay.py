@@ -123,7 +123,8 @@ def test_a_rollout_goes_on_while_its_home_spills_and_callers_stay_and_are_bound(
         _wait(fleet, percent=_STEPS[1])
         _wait_for_routes(fleet, _STEPS[1])
         fleet.serving.kill()
-        regulars.advance(10)
+        regulars.advance(_USERS // _CLIENTS + 1)
+        moved = {gateway: _list_moved(met) for gateway, met in regulars.met.items()}
         fleet.serving.start()
         assert _rollout(fleet)["percent"] == _STEPS[1]
         _wait(fleet, phase="promoted", percent=100)
@@ -134,6 +135,8 @@ def test_a_rollout_goes_on_while_its_home_spills_and_callers_stay_and_are_bound(
     assert regulars.lost == []
     assert bound.met.keys() == burst.met.keys() == {"200"}
     _check_users(regulars)
+    assert all(0 < len(early) < _USERS for early in moved.values()), "some sooner than others"
+    assert len({frozenset(early) for early in moved.values()}) == 1, "the same at every Envoy"
     heard = fleet.heard("everything", before)
     assert heard.keys() <= {PARIS, FRANKFURT, DUBLIN}
     bound_to = {
@@ -142,12 +145,15 @@ def test_a_rollout_goes_on_while_its_home_spills_and_callers_stay_and_are_bound(
     assert bound_to == {FRANKFURT}
 
 
+def _list_moved(met: Mapping[str, list[str]]) -> list[str]:
+    """Who is at the new revision now."""
+    return [user for user, revisions in met.items() if revisions[-1] == "v2"]
+
+
 def _check_users(regulars: Regulars) -> None:
-    """At each Envoy each went from the old to the new one once, and never back; some sooner than others."""
+    """At each Envoy each went from the old to the new one once, and never back."""
     for gateway, met in regulars.met.items():
         assert len(met) == _USERS
         for user, revisions in met.items():
             assert sorted(revisions) == revisions, (gateway, user, revisions)
             assert revisions[-1] == "v2", (gateway, user)
-        early = [user for user, revisions in met.items() if revisions[0] == "v2"]
-        assert 0 < len(early) < _USERS

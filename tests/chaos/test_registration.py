@@ -48,10 +48,10 @@ def test_who_dies_without_a_goodbye_is_out_within_his_time_and_nothing_is_lost(
         wait_until(lambda: _everywhere(fleet, PARIS, FRANKFURT, TOKYO), "every Envoy has all three")
         with Traffic(fleet, "registered") as traffic:
             traffic.advance()
-            before = fleet.mark()
             started = time.monotonic()
             beside.kill()
             fleet.models[PARIS].kill()
+            before = fleet.mark()
             wait_until(
                 lambda: _everywhere(fleet, FRANKFURT, TOKYO), "its lease is over", patience=_TTL + _LATE
             )
