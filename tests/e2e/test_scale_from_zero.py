@@ -46,8 +46,9 @@ class Zero:
         registered = self.moving.serving.ask("/registrations")["registrations"]
         for each in registered:
             self.send("DELETE", each["revision"], location=each["location"], address=each["address"])
-        # What comes of that is a generation of its own, and not to be taken for that of what is written next.
         self.wait(lambda: {each["revision"] for each in registered} <= self.asleep(), "nobody is registered")
+        # What comes of each of these is a generation of its own, and not to be taken for that of what is written next.
+        self.wait(self._is_still(), "nothing is published for a moment")
         self.hook.told.clear()
         self.hook.tokens.clear()
         self.hook.status, self.hook.refused = 200, 0
@@ -57,6 +58,19 @@ class Zero:
         self.moving.write(revisions=named, scaleFromZero=scaling, **more)
         awake = {f"{MODEL}/production/{each['name']}" for each in named if "backends" in each}
         self.wait(lambda: self.clusters() <= awake, "nothing else is there")
+
+    def _is_still(self) -> Callable[[], bool]:
+        """Whether nothing has been published for half a second."""
+        last, since = self.moving.serving.generation(), time.monotonic()
+
+        def look() -> bool:
+            nonlocal last, since
+            found, now = self.moving.serving.generation(), time.monotonic()
+            if found != last:
+                last, since = found, now
+            return now - since > 0.5
+
+        return look
 
     def ask(self, body: bytes = b"{}", headers: Any = (), port: int | None = None) -> Future[Answer]:
         """Send a request, and go on."""
