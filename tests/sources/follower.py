@@ -69,6 +69,7 @@ async def following(path: str | Path) -> AsyncIterator[Follower]:
     task = asyncio.create_task(follower.follow())
     watching = asyncio.create_task(until(lambda: follower.source.watched))
     await asyncio.wait({task, watching}, return_when=asyncio.FIRST_COMPLETED)
+    watching.cancel()
     try:
         yield follower
     finally:

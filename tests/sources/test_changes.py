@@ -25,11 +25,16 @@ def _without_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("xds_server.sources.folder.SWEEP", 1000.0)
 
 
+def _listen_elsewhere(folder: Path, *, recursive: bool, written: bool = True) -> PortableNotices:
+    """As `listen` where there is no inotify."""
+    return PortableNotices(folder, recursive=recursive)
+
+
 @pytest.fixture(autouse=True, params=["here", "elsewhere"])
 def _listening(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything holds with this system's own notices, and with those that there are on every system."""
     if request.param == "elsewhere":
-        monkeypatch.setattr("xds_server.sources.watch.listen", PortableNotices)
+        monkeypatch.setattr("xds_server.sources.watch.listen", _listen_elsewhere)
 
 
 def _replace(path: Path, content: str) -> None:
