@@ -69,6 +69,11 @@ class Workshop(Generic[Subject]):
             self._counted = (subjects, count)
             return count
 
+    def ready(self, key: str, subject: Subject) -> dict[str, Resource] | None:
+        """Return what was made of this very subject before: each of very many streams looks it up."""
+        known = self._made.get(key)
+        return known[1] if known is not None and known[0] is subject else None
+
     def made(self, key: str, subject: Subject, recipe: Recipe[Subject]) -> dict[str, Resource]:
         """Return what is made of a subject, made now unless it was before.
 
@@ -121,6 +126,9 @@ class Deferred(Mapping[str, Resource], Generic[Subject]):
             return other
         key = self._recipe.owner(name)
         subject = self._subjects.get(key)
+        ready = self._workshop.ready(key, subject) if subject is not None else None
+        if ready is not None:
+            return ready[name]
         if subject is None or name not in self._recipe.names(subject):
             raise KeyError(name)
         return self._workshop.made(key, subject, self._recipe)[name]
