@@ -24,6 +24,8 @@ _TOO_MANY = 429
 _PREVIOUS_HOSTS = "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
 _PREVIOUS_PRIORITIES = "envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig"
 _FEW, _MANY = 3, 100
+_PAUSE, _LONG_PAUSE = timedelta(milliseconds=10), timedelta(milliseconds=50)
+"""At most before the second attempt, twice that before the third and so on, ten times that before any."""
 
 
 class RetryRule(NamedTuple):
@@ -35,6 +37,7 @@ class RetryRule(NamedTuple):
     per_try_timeout: float | None = None
     weighted: bool = False
     per_try_idle: float | None = None
+    hinted: bool = False
 
     @classmethod
     def of(cls, deployment: Deployment) -> Self:
@@ -46,6 +49,7 @@ class RetryRule(NamedTuple):
             retries.on_429,
             retries.per_try_timeout,
             any(revision.routing.shares for revision in deployment.revisions),
+            hinted=any(revision.routing.caller_choice for revision in deployment.revisions),
         )
 
 
@@ -64,8 +68,7 @@ def describe_retries(rule: RetryRule) -> dict[str, Any]:
         "retry_on": ",".join(reasons),
         "num_retries": {"value": rule.attempts},
         **_elsewhere(rule),
-        # Envoy could wait as long as `Retry-After` says. Elsewhere there is no reason to wait.
-        "retry_back_off": {"base_interval": {"nanos": 10_000_000}, "max_interval": {"nanos": 100_000_000}},
+        "retry_back_off": _pause(rule),
     }
     if statuses:
         policy["retriable_status_codes"] = list(statuses)
@@ -74,6 +77,13 @@ def describe_retries(rule: RetryRule) -> dict[str, Any]:
     if rule.per_try_idle is not None:
         policy["per_try_idle_timeout"] = timedelta(seconds=rule.per_try_idle)
     return policy
+
+
+def _pause(rule: RetryRule) -> dict[str, Any]:
+    # Envoy could wait as long as `Retry-After` says. Elsewhere there is no reason to wait, unless that is where a hint
+    # leads away from: each attempt goes to the hinted place until the main thread has told the worker that it is down.
+    base = _LONG_PAUSE if rule.hinted else _PAUSE
+    return {"base_interval": base, "max_interval": 10 * base}
 
 
 def _elsewhere(rule: RetryRule) -> dict[str, Any]:
