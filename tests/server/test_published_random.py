@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.graph import world as w
 from tests.server.publishing import policy
+from tests.server.recollecting import go_on
 from tests.server.test_incremental import PARIS
 from tests.server.test_incremental_random import OWNERS, Edits, Followed, contents, told
-from tests.server.test_recollection import Held, Process
-from tests.server.test_recollection import told as told_of
 from xds_server.compiler import Compiler
 from xds_server.graph import Built, Endpoint
 from xds_server.policy import LoadCache, LocationPolicy, load, read_publication
@@ -137,24 +135,4 @@ def test_what_follows_changes_is_what_starts_anew(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_going_on_is_what_a_start_from_the_records_is(seed: int, tmp_path: Path) -> None:
-    edits = RemoteEdits(seed)
-    state, recollected = tmp_path / "0", 0
-    for step in range(12):
-        edits.edit()
-        if edits.random.random() < 0.3:
-            edits.mend()
-        plain = tmp_path / f"{step}-plain"
-        if state.exists():
-            shutil.copytree(state, plain)
-            for each in plain.rglob("image"):
-                each.unlink()
-        one = Process(Held(edits.files, edits.attachments), state)
-        other = Process(Held(edits.files, edits.attachments), plain)
-        recollected += one.recollected
-        if not one.update.built.servable:
-            continue
-        assert told_of(one.update) == told_of(other.update), step
-        if one.update.catalogue.view(PARIS) is not None:
-            assert contents(one.view) == contents(other.view), step
-        one.end()
-    assert recollected > 1, "too few good states to say anything"
+    go_on(RemoteEdits(seed), tmp_path)

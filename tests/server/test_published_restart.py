@@ -9,8 +9,8 @@ import pytest
 
 from tests.graph import world as w
 from tests.server.publishing import policy
+from tests.server.recollecting import Held, Process
 from tests.server.test_incremental import counting, model
-from tests.server.test_recollection import Held, Process
 from xds_server.graph import deferral, tenant
 from xds_server.policy import DEVELOPMENT_JWKS, cache, unread
 

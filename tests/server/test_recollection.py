@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from pathlib import Path
 
 import pytest
@@ -13,73 +13,18 @@ from structlog.testing import capture_logs
 
 from tests.e2e.manifest import put
 from tests.graph import world as w
-from tests.server.test_incremental import PARIS, counting, fleet, model
-from tests.server.test_incremental_random import Edits, contents, grounds
-from xds_server.archive import Archive, program
+from tests.server.recollecting import Process, go_on, told
+from tests.server.test_incremental import counting, fleet, model
+from tests.server.test_incremental_random import Edits, contents
+from xds_server.archive import program
 from xds_server.graph import deferral, explain, tenant
 from xds_server.policy import DEVELOPMENT_JWKS, Workload, cache, unread
 from xds_server.server.guard import Guard
-from xds_server.server.pipeline import Pipeline, Update
-from xds_server.shards import EMPTY, Shards
-from xds_server.snapshot import View
-from xds_server.sources import FolderSource, SourceText, shelf
+from xds_server.sources import FolderSource, shelf
 
 MODELS = 20
 FLEET = 4
 """Documents that hold no model."""
-
-
-class Held:
-    """A source of texts in memory."""
-
-    def __init__(self, files: Mapping[str, str], attachments: Mapping[str, bytes]) -> None:
-        self._files, self._attachments = files, attachments
-        self._known: Shards[str] = EMPTY
-
-    def read(self) -> SourceText:
-        self._known = self._known.become(self._files)
-        return SourceText(self._known, dict(self._attachments), {})
-
-    async def changes(self) -> AsyncIterator[None]:
-        """Nothing here changes by itself: each test runs the pipeline when it wants to."""
-        for _ in ():
-            yield
-
-    def recall(self, files: Shards[str], stamps: Mapping[str, bytes]) -> None:
-        self._known = files
-
-    def stamps(self) -> dict[str, tuple[str, bytes]]:
-        return {}
-
-
-class Process:
-    """A control plane's pipeline, from its start to when its state is on disk."""
-
-    def __init__(
-        self,
-        source: FolderSource | Held,
-        state: Path,
-        policies: Path = Path("policies"),
-        guard: Guard | None = None,
-    ) -> None:
-        self.source, self.archive = source, Archive(state, policies)
-        self.pipeline = Pipeline(source, archive=self.archive, guard=guard)
-        self.pipeline._recall(self.archive)
-        self.recollected = self.pipeline._served is not None
-        self.update: Update = self.pipeline.refresh()
-
-    @property
-    def view(self) -> View:
-        found = self.update.catalogue.view(PARIS)
-        assert found is not None
-        return found
-
-    def end(self) -> bool:
-        """Write what is to be written; say whether there is an image now."""
-        built, text = self.update.built, self.update.text
-        assert text is not None
-        self.archive.keep(built.grounds, built.kept)
-        return self.archive.keep_image(built, text.files, text.attachments, self.source.stamps)
 
 
 @pytest.fixture
@@ -127,19 +72,6 @@ def done(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 def image(state: Path) -> Path:
     [found] = state.rglob("image")
     return found
-
-
-def told(update: Update) -> object:
-    built = update.built
-    return (
-        built.diagnostics,
-        built.kept,
-        built.fleet_kept,
-        built.graph,
-        built.graph.clusters,
-        {path: each.origin for path, each in built.graph.endpoints.items()},
-        grounds(built),
-    )
 
 
 def test_a_restart_over_the_same_files_reads_none_and_parses_no_document(
@@ -365,27 +297,7 @@ def test_an_unread_manifest_is_like_any_other(folder: Path, state: Path) -> None
 @pytest.mark.parametrize("seed", range(6))
 def test_going_on_is_what_a_start_from_the_records_is(seed: int, tmp_path: Path) -> None:
     edits = Edits(seed)
-    state, recollected = tmp_path / "0", 0
-    for step in range(12):
-        edits.edit()
-        if edits.random.random() < 0.3:
-            edits.mend()
-        plain = tmp_path / f"{step}-plain"
-        if state.exists():
-            shutil.copytree(state, plain)
-            for each in plain.rglob("image"):
-                each.unlink()
-        one = Process(Held(edits.files, edits.attachments), state)
-        other = Process(Held(edits.files, edits.attachments), plain)
-        recollected += one.recollected
-        assert not (other.recollected and one.recollected)
-        if not one.update.built.servable:
-            continue
-        assert told(one.update) == told(other.update), step
-        if one.update.catalogue.view(PARIS) is not None:
-            assert contents(one.view) == contents(other.view), step
-        one.end()
-    assert recollected > 1, "too few good states to say anything"
+    go_on(edits, tmp_path)
     assert edits.attachments[DEVELOPMENT_JWKS] == w.JWKS
 
 
