@@ -38,7 +38,15 @@ class Serving:
         )
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException as error:
+            # Nobody else ends it: what can't be entered is not left either.
+            if self._process is not None:
+                self.kill()
+            self._client.close()
+            error.add_note(self.log[-4000:])
+            raise
         return self
 
     def __exit__(
