@@ -9,7 +9,7 @@ Each line on its standard input is what it does from now on; it answers with the
     status 503    that status, with `retry-after: 77`
 
 Each request is a line of JSON in LOG before anything is done about it, so that it counts even if the process is killed;
-but for `/health`, where it does the same.
+but for `/health`, where it does the same. Each answer says that somebody else gave it, which nobody may be told.
 
 TLS is a folder: with it the model is a TLS server with `chain.pem` and `key.pem`, and takes only clients that show a
 certificate of an authority in `clients.pem`.
@@ -24,6 +24,8 @@ import socket
 import ssl
 import struct
 import sys
+
+_FORGED = b"x-fairlead-served-by: 10.0.0.1\r\n"
 
 
 class Model:
@@ -69,11 +71,12 @@ class Model:
                 writer.transport.abort()
                 return False
             case ["status", status]:
-                writer.write(f"HTTP/1.1 {status} No\r\nretry-after: 77\r\ncontent-length: 0\r\n\r\n".encode())
+                said = _FORGED + b"retry-after: 77\r\ncontent-length: 0\r\n\r\n"
+                writer.write(b"HTTP/1.1 %s No\r\n%s" % (status.encode(), said))
                 return True
             case ["slow"]:
                 await asyncio.sleep(0.2)
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(told), told))
+        writer.write(b"HTTP/1.1 200 OK\r\n%scontent-length: %d\r\n\r\n%s" % (_FORGED, len(told), told))
         return True
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from itertools import groupby
+from typing import Any
 
 import pytest
 
@@ -24,15 +25,21 @@ def _key(revision: str, place: str, edition: int = 1) -> str:
     return f"sk-{revision}-{place}-{edition}-is-not-to-be-seen"
 
 
-def _keep(fleet: Fleet, revision: str, place: str, edition: int = 1) -> None:
-    put(fleet.folder / f"acme/secrets/{revision}-{place}", f"{_key(revision, place, edition)}\n")
+def _keep(fleet: Fleet, model: str, revision: str, place: str, edition: int = 1) -> None:
+    put(fleet.folder / f"acme/secrets/{model}-{revision}-{place}", f"{_key(revision, place, edition)}\n")
 
 
-def _revision(fleet: Fleet, name: str) -> Manifest:
+def _deploy(fleet: Fleet, model: str, *revisions: str, **said: Any) -> None:
+    fleet.put(model, fleet.deployment(*(_revision(fleet, model, each) for each in revisions), **said))
+    # What every Envoy has acknowledged may be the reading of the secrets alone.
+    fleet.wait_for_routes(model, *GATEWAYS)
+
+
+def _revision(fleet: Fleet, model: str, name: str) -> Manifest:
     """A revision with a backend and a key of its own in each place."""
     for place in _USED:
-        _keep(fleet, name, place)
-    keys = {place: {"file": f"secrets/{name}-{place}", **_HEADERS[name]} for place in _USED}
+        _keep(fleet, model, name, place)
+    keys = {place: {"file": f"secrets/{model}-{name}-{place}", **_HEADERS[name]} for place in _USED}
     return fleet.revision(name, *(fleet.backend(place, credentials=keys[place]) for place in _USED), weight=1)
 
 
@@ -77,7 +84,7 @@ def test_a_request_that_goes_on_to_another_place_is_shown_there_with_that_places
 ) -> None:
     """Of two revisions, each with another key in each place; each Envoy's nearest place fails in turn."""
     model = f"keyed-{mood}"
-    fleet.put(model, fleet.deployment(*(_revision(fleet, name) for name in _HEADERS)))
+    _deploy(fleet, model, *_HEADERS)
     before = fleet.mark()
     forged = [*fleet.headers, ("x-api-key", "forged"), ("x-fairlead-credentials", "forged")]
     with (
@@ -111,14 +118,14 @@ def test_a_request_that_goes_on_to_another_place_is_shown_there_with_that_places
 
 def test_a_new_key_reaches_every_envoy_and_costs_no_request(fleet: Fleet) -> None:
     """The control plane is killed before the second one: Envoys go on with what they have until it is back."""
-    fleet.put("rotated", fleet.deployment(_revision(fleet, "v1"), routing={"order": [FRANKFURT]}))
+    _deploy(fleet, "rotated", "v1", routing={"order": [FRANKFURT]})
     before = fleet.mark()
     with Traffic(fleet, "rotated", "GET") as reading, Traffic(fleet, "rotated", "POST") as writing:
         _wait_for_key(fleet, 1)
-        _keep(fleet, "v1", FRANKFURT, 2)
+        _keep(fleet, "rotated", "v1", FRANKFURT, 2)
         _wait_for_key(fleet, 2)
         fleet.serving.kill()
-        _keep(fleet, "v1", FRANKFURT, 3)
+        _keep(fleet, "rotated", "v1", FRANKFURT, 3)
         since = fleet.mark()
         reading.advance()
         fleet.serving.start()
