@@ -1,4 +1,4 @@
-"""A model that fails on demand, as a process of its own: `python model.py NAME PORT LOG`.
+"""A model that fails on demand, as a process of its own: `python model.py NAME PORT LOG [TLS]`.
 
 Each line on its standard input is what it does from now on; it answers with the same line once that is so:
 
@@ -9,7 +9,10 @@ Each line on its standard input is what it does from now on; it answers with the
     status 503    that status, with `retry-after: 77`
 
 Each request is a line of JSON in LOG before anything is done about it, so that it counts even if the process is killed;
-but for `/health`, where it does the same.
+but for `/health`, where it does the same. Each answer says that somebody else gave it, which nobody may be told.
+
+TLS is a folder: with it the model is a TLS server with `chain.pem` and `key.pem`, and takes only clients that show a
+certificate of an authority in `clients.pem`.
 """
 
 from __future__ import annotations
@@ -18,8 +21,11 @@ import asyncio
 import json
 import os
 import socket
+import ssl
 import struct
 import sys
+
+_FORGED = b"x-fairlead-served-by: 10.0.0.1\r\n"
 
 
 class Model:
@@ -33,7 +39,7 @@ class Model:
         try:
             while await self._answer(reader, writer):
                 await writer.drain()
-        except (ConnectionError, asyncio.IncompleteReadError):
+        except (ConnectionError, ssl.SSLError, asyncio.IncompleteReadError):
             pass  # the gateway hung up
         finally:
             writer.close()
@@ -65,17 +71,27 @@ class Model:
                 writer.transport.abort()
                 return False
             case ["status", status]:
-                writer.write(f"HTTP/1.1 {status} No\r\nretry-after: 77\r\ncontent-length: 0\r\n\r\n".encode())
+                said = _FORGED + b"retry-after: 77\r\ncontent-length: 0\r\n\r\n"
+                writer.write(b"HTTP/1.1 %s No\r\n%s" % (status.encode(), said))
                 return True
             case ["slow"]:
                 await asyncio.sleep(0.2)
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(told), told))
+        writer.write(b"HTTP/1.1 200 OK\r\n%scontent-length: %d\r\n\r\n%s" % (_FORGED, len(told), told))
         return True
 
 
-async def main(name: str, port: int, log: str) -> None:
+def read_tls(folder: str) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=f"{folder}/clients.pem")
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_cert_chain(f"{folder}/chain.pem", f"{folder}/key.pem")
+    return context
+
+
+async def main(name: str, port: int, log: str, tls: str | None = None) -> None:
     model = Model(name, os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT))
-    await asyncio.start_server(model.serve, sock=socket.create_server(("127.0.0.1", port)))
+    context = None if tls is None else read_tls(tls)
+    listening = socket.create_server(("127.0.0.1", port))
+    await asyncio.start_server(model.serve, sock=listening, ssl=context)
     orders = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(orders), sys.stdin
@@ -87,4 +103,4 @@ async def main(name: str, port: int, log: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], int(sys.argv[2]), sys.argv[3]))
+    asyncio.run(main(sys.argv[1], int(sys.argv[2]), *sys.argv[3:]))

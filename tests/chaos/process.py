@@ -37,11 +37,15 @@ class Heard:
 
 
 class ModelProcess:
-    """One model. It may be killed and started again on the same port. A context manager."""
+    """One model. It may be killed and started again on the same port. A context manager.
 
-    def __init__(self, name: str, folder: Path) -> None:
+    What it needs to speak TLS is in a folder of that name, and read at each start; see `model.py`.
+    """
+
+    def __init__(self, name: str, folder: Path, tls: Path | None = None) -> None:
         self.name = name
         self.port = free_port()
+        self._tls = tls
         self._log = folder / f"{name}.log"
         self._log.touch()
         self._read = 0
@@ -59,12 +63,14 @@ class ModelProcess:
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        """As a backend's address is declared."""
+        return f"{'https://' if self._tls else ''}127.0.0.1:{self.port}"
 
     def start(self) -> None:
         """Start it, and wait until it listens."""
+        tls = [] if self._tls is None else [self._tls]
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(_PROGRAM), self.name, str(self.port), str(self._log)],
+            [sys.executable, "-I", "-S", _PROGRAM, self.name, str(self.port), self._log, *tls],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
