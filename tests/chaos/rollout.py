@@ -116,7 +116,7 @@ class Rollout(Watched):
         assert code == 0, told
         return told.splitlines()[1].strip().partition(",")[0]
 
-    def count(self, traffic: Traffic, rounds: int = 60) -> dict[str, Counter[str]]:
+    def count(self, traffic: Traffic, rounds: int = 40) -> dict[str, Counter[str]]:
         """How often each Envoy asked which revision, while each client went around so many times."""
         traffic.advance(2)  # what was on its way before is through
         before = self.fleet.mark()

@@ -52,7 +52,7 @@ def _send(rollout: Rollout, gateway: str) -> None:
 
 
 def _is_all_old(rollout: Rollout, traffic: Traffic) -> bool:
-    return all(met.keys() == {"v1"} for met in rollout.count(traffic, 20).values())
+    return all(met.keys() == {"v1"} for met in rollout.count(traffic, 10).values())
 
 
 def test_the_requests_of_all_envoys_count_together_and_too_few_of_them_pass_nothing(fleet: Fleet) -> None:
@@ -121,7 +121,7 @@ def test_a_breach_pauses_at_every_envoy_and_over_a_restart_until_somebody_decide
         assert rollout.order("resume") == "running at 20 %"
         rollout.wait(phase="promoted", percent=100)
         rollout.arrive(100)
-        assert all(met.keys() == {"v2"} for met in rollout.count(traffic, 20).values())
+        assert all(met.keys() == {"v2"} for met in rollout.count(traffic, 10).values())
     assert traffic.met.keys() == {"200", "503"}
     assert traffic.met["503"] == failed
     told = [(20, "STARTED"), (20, "ERROR_RATE"), (20, "RESUMED"), (100, "STEP_PASSED"), (100, "COMPLETED")]

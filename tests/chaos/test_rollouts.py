@@ -14,6 +14,7 @@ from tests.chaos.rollout import NEW_PLACES, Rollout
 from tests.chaos.traffic import Traffic
 from tests.e2e.clients import Clients
 from tests.e2e.held import hold_health
+from tests.e2e.manifest import Manifest
 from tests.envoy_process import wait_until
 
 pytestmark = pytest.mark.envoy
@@ -66,7 +67,7 @@ def _halt(rollout: Rollout, order: str, phase: str) -> int:
 
 def test_canary_and_linear_go_by_their_steps_at_every_envoy(fleet: Fleet) -> None:
     """One waits for data of each step, the other for its time only."""
-    plans = {
+    plans: dict[str, Manifest] = {
         "canary": {
             "canary": [10, 40, 100],
             "stepTime": "1s",
@@ -126,12 +127,12 @@ def test_who_is_told_to_stay_stays_at_every_envoy_until_he_is_told_otherwise(fle
         ):
             assert each.order(order) == told
             each.arrive(each.stand()["percent"])
-            assert all(met.keys() == {left} for met in each.count(traffic[each], 20).values()), order
+            assert all(met.keys() == {left} for met in each.count(traffic[each], 10).values()), order
         assert paused.order("resume") == "running at 0 %"
         for gateway in GATEWAYS:
             wait_until(lambda gateway=gateway: paused.split(gateway), "it has begun again")
-    for each in traffic.values():
-        assert each.met.keys() == {"200"}, each.met
+    for asked in traffic.values():
+        assert asked.met.keys() == {"200"}, asked.met
 
 
 def test_killed_between_two_envoys_it_goes_on_from_its_step(fleet: Fleet) -> None:
