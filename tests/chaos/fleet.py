@@ -35,7 +35,7 @@ GATEWAYS = tuple(_GATEWAYS)
 REGIONS = {name: region for name, (region, _, _) in _GATEWAYS.items()}
 NEXT = {"paris": FRANKFURT, "virginia": PARIS, "tokyo": FRANKFURT}
 """Where each gateway's requests go when the place in its own region is down, of a model without one in Dublin."""
-_EAGER = tuple(name for name, (_, _, delivery) in _GATEWAYS.items() if delivery == "eager")
+EAGER = tuple(name for name, (_, _, delivery) in _GATEWAYS.items() if delivery == "eager")
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Fleet:
         declared = manifest("Model", name, "acme", deployments=list(deployments), **spec)
         self.save(lambda: write(self.folder, f"acme/{name}.yaml", [declared]))
         # Routes are asked for when their scope is acknowledged: for a moment there is nothing to be acknowledged.
-        self.wait_for_routes(name, *_EAGER)
+        self.wait_for_routes(name, *EAGER)
 
     def wait_for_routes(self, name: str, *gateways: str) -> None:
         """Wait until Envoys know a model; those that ask for models on demand ask for it then."""

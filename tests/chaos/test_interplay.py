@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -11,9 +10,10 @@ from itertools import cycle
 import pytest
 
 from tests.chaos.fleet import CLAIM, DUBLIN, FORBIDDEN, FRANKFURT, GATEWAYS, PARIS, TOKYO, VIRGINIA, Fleet
+from tests.chaos.rollout import Watched
 from tests.chaos.traffic import Traffic
 from tests.e2e.clients import Clients
-from tests.e2e.held import hold_order, hold_split
+from tests.e2e.held import hold_order
 from tests.e2e.manifest import Manifest
 from tests.e2e.wire import Headers, Wire
 from tests.envoy_process import wait_until
@@ -74,30 +74,6 @@ def _deployment(fleet: Fleet) -> Manifest:
     )
 
 
-def _rollout(fleet: Fleet) -> dict[str, object]:
-    [found] = [each for each in fleet.serving.ask("/rollouts")["rollouts"] if each["path"] == _PATH]
-    return dict(found)
-
-
-def _wait(fleet: Fleet, **expected: object) -> None:
-    wait_until(lambda: _rollout(fleet).items() >= expected.items(), f"the rollout is at {expected}")
-
-
-def _wait_for_routes(fleet: Fleet, percent: int) -> None:
-    """Until every Envoy gives the new revision that share."""
-    for name, envoy in fleet.envoys.items():
-        wait_until(
-            lambda envoy=envoy: hold_split(envoy, _PATH).get("v2") == percent, f"{name} routes {percent} %"
-        )
-
-
-def _events(fleet: Fleet) -> list[tuple[int, str]]:
-    """What the log tells of the rollout, but for what was waited for."""
-    lines = [json.loads(line) for line in fleet.serving.log.splitlines() if line.startswith("{")]
-    told = [each for each in lines if each["event"] == "rollout" and each["model"] == _PATH]
-    return [(each["percent"], each["reason"]) for each in told if each["reason"] != "NO_DATA"]
-
-
 @contextmanager
 def _burst(fleet: Fleet) -> Iterator[Traffic]:
     """So many requests at Paris that its home spills: of callers without a key."""
@@ -114,24 +90,25 @@ def test_a_rollout_goes_on_while_its_home_spills_and_callers_stay_and_are_bound(
     users = {f"user-{at}": [*fleet.headers, ("x-user-id", f"user-{at}")] for at in range(_USERS)}
     german = [*fleet.bearer(**{CLAIM: "eu"}), ("x-fairlead-residency", "country:de")]
     before = fleet.mark()
+    rollout = Watched(fleet, "everything")
     fleet.put("everything", _deployment(fleet))
     with ExitStack() as running:
         regulars = running.enter_context(Regulars(fleet, users))
         bound = running.enter_context(Traffic(fleet, "everything", tag="bound", headers=german))
         regulars.advance(1)
         burst = running.enter_context(_burst(fleet))
-        _wait(fleet, percent=_STEPS[1])
-        _wait_for_routes(fleet, _STEPS[1])
+        rollout.wait(percent=_STEPS[1])
+        rollout.arrive(_STEPS[1])
         fleet.serving.kill()
         regulars.advance(_USERS // _CLIENTS + 1)
         moved = {gateway: _list_moved(met) for gateway, met in regulars.met.items()}
         fleet.serving.start()
-        assert _rollout(fleet)["percent"] == _STEPS[1]
-        _wait(fleet, phase="promoted", percent=100)
-        _wait_for_routes(fleet, 100)
+        assert rollout.stand()["percent"] == _STEPS[1]
+        rollout.wait(phase="promoted", percent=100)
+        rollout.arrive(100)
         regulars.advance(_USERS // _CLIENTS + 1)
     told = [(10, "STARTED"), (40, "STEP_PASSED"), (100, "STEP_PASSED"), (100, "COMPLETED")]
-    assert _events(fleet) == told
+    assert rollout.events() == told
     assert regulars.lost == []
     assert bound.met.keys() == burst.met.keys() == {"200"}
     _check_users(regulars)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import count
 
 from tests.chaos.fleet import GATEWAYS, Fleet
@@ -50,6 +50,16 @@ class Traffic(Clients):
                 self.met[met] += 1
             self.rounds[name] += 1
             self.ended.wait(_PAUSE)
+
+    def revisions(self, since: Mapping[str, int]) -> dict[str, list[str]]:
+        """What each client met since a mark of the fleet: the revisions that its requests reached, in their order."""
+        reached: dict[str, list[tuple[int, str]]] = {name: [] for name in self.rounds}
+        for requests in self._fleet.heard(self._model, since).values():
+            for each in requests:
+                client, _, at = each.target.removeprefix(f"/{self._tag}-").rpartition("-")
+                if client in reached:
+                    reached[client].append((int(at), each.revision))
+        return {name: [revision for _, revision in sorted(each)] for name, each in reached.items()}
 
     def _ask(self, gateway: str, target: str) -> str:
         body = b"{}" if self._method == "POST" else b""

@@ -27,6 +27,14 @@ def hold_order(envoy: EnvoyProcess, cluster: str) -> list[tuple[int, str, int]]:
     return sorted(told, key=lambda each: (each[0], -each[2]))
 
 
+def hold_health(envoy: EnvoyProcess, cluster: str) -> dict[str, bool]:
+    """Whether each backend of a cluster is well, by its address; nothing while the Envoy has no such cluster."""
+    told = [line.split("::") for line in envoy.get("/clusters").text.splitlines()]
+    return {
+        each[1]: each[3] == "healthy" for each in told if each[0] == cluster and each[2:3] == ["health_flags"]
+    }
+
+
 def hold_split(envoy: EnvoyProcess, model: str) -> dict[str, float]:
     """The revisions to which requests without an environment go, each with its percent of them.
 

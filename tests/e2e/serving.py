@@ -105,6 +105,18 @@ class Serving:
         answer: dict[str, Any] = self._client.get(path).json()
         return answer
 
+    def command(self, *arguments: str) -> tuple[int, str]:
+        """Run a `fairlead` command that asks its admin HTTP; the exit code, and what it says."""
+        done = subprocess.run(
+            [Path(sys.executable).with_name("fairlead"), *arguments, "--admin", self.admin],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=40,
+        )
+        return done.returncode, done.stdout
+
     def generation(self) -> int | None:
         """Of what is served; `None` while nothing is."""
         assert self._process is not None

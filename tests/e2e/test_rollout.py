@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -66,19 +64,6 @@ def events(moving: Moving) -> list[tuple[int, str]]:
 def arrive(moving: Moving, percent: int) -> None:
     """Wait until the Envoy routes at that share."""
     wait_until(lambda: moving.routed("v2") == percent, f"the Envoy routes {percent} % to v2")
-
-
-def command(moving: Moving, *arguments: str) -> tuple[int, str]:
-    """Run `fairlead rollout`; its exit code, and what it says."""
-    done = subprocess.run(
-        [Path(sys.executable).with_name("fairlead"), "rollout", *arguments, "--admin", moving.serving.admin],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        timeout=40,
-    )
-    return done.returncode, done.stdout
 
 
 def test_a_canary_goes_through_to_the_end_and_no_request_fails(moving: Moving) -> None:
@@ -165,12 +150,12 @@ def test_orders_are_followed(moving: Moving) -> None:
         told = moving.order(order).json()
         assert (told["phase"], told["percent"]) == (phase, percent)
     moving.wait("it has begun again", percent=20)
-    code, told = command(moving, "freeze", "acme/models/llama")
+    code, told = moving.serving.command("rollout", "freeze", "acme/models/llama")
     assert (code, told.splitlines()[:2]) == (
         0,
         ["acme/models/llama in production: v1 → v2, canary 20, 100", "  frozen at 20 %"],
     )
-    assert command(moving, "status")[1].splitlines()[1] == "  frozen at 20 %"
+    assert moving.serving.command("rollout", "status")[1].splitlines()[1] == "  frozen at 20 %"
     refused = moving.order("promote", {"origin": "https://elsewhere.test"})
     assert (refused.status_code, refused.json()) == (403, {"error": "not from a browser"})
     assert moving.order("explode").status_code == 404
@@ -183,7 +168,7 @@ def test_what_the_policy_says_counts_more_than_an_order(moving: Moving) -> None:
     assert refused.status_code == 409
     words = "the policy says `state: promoted`, which counts; change it there"
     assert refused.json()["error"] == words
-    code, told = command(moving, "cancel", "acme/models/llama")
+    code, told = moving.serving.command("rollout", "cancel", "acme/models/llama")
     assert code == 1
     assert words in " ".join(told.split())
     start(moving, stepTime="1h", state="cancelled")

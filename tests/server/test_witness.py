@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
 
 import pytest
 
+from tests.e2e.manifest import Manifest
 from tests.graph import world as w
 from xds_server.rollout import Observation
 from xds_server.server import witness
@@ -18,8 +22,12 @@ def asking(monkeypatch: pytest.MonkeyPatch) -> Witness:
     monkeypatch.setattr(witness, "_PATIENCE", 0.05)
     monkeypatch.setattr(witness, "_SHORTEST", 0.01)
     monkeypatch.setattr(witness, "_LONGEST", 0.01)
-    rollout = {"from": "v1", "to": "v2", "canary": [20, 100], "stepTime": "1s"}
-    revisions = [w.revision(name, w.backend("eu-west-3")) for name in ("v1", "v2")]
+    return _make({"canary": [20, 100]})
+
+
+def _make(plan: Manifest, now: Callable[[], float] = monotonic, **said: Any) -> Witness:
+    rollout = {"from": "v1", "to": "v2", "stepTime": "1s", **plan}
+    revisions = [w.revision(name, w.backend("eu-west-3"), **said) for name in ("v1", "v2")]
     graph = w.build_graph(
         *w.FLEET, w.workspace(), w.model("llama", w.deployment(*revisions, rollout=rollout))
     )
@@ -29,6 +37,7 @@ def asking(monkeypatch: pytest.MonkeyPatch) -> Witness:
         Subject("acme/models/llama", "production", deployment.rollout, deployment.revisions[1]),
         Prometheus(),
         "",
+        now,
     )
     made.seen = Observation(new_latency=0.1)
     return made
@@ -55,3 +64,42 @@ async def test_what_is_not_answered_any_more_is_no_data(
     assert asking.seen.why
     assert not running.done()
     running.cancel()
+
+
+_CHECK = {"interval": "5s", "timeout": "1s", "healthyThreshold": 2}
+_NOTICE = 1 + 2 * (5 * 1.2 + 1) + 1
+
+
+@pytest.mark.parametrize(
+    ("said", "looks", "expected"),
+    [
+        ({}, [(0, None)], [True]),
+        ({"healthCheck": _CHECK}, [(0, None), (8, None), (15.9, None), (_NOTICE, None)], [None] * 3 + [True]),
+        ({"healthCheck": _CHECK}, [(0, None), (8, "away"), (_NOTICE, None)], [None, False, None]),
+        (
+            {"healthCheck": _CHECK},
+            [(0, None), (8, None), (_NOTICE, None), (100, None)],
+            [None, None, True, None],
+        ),
+    ],
+    ids=["nobody checks", "long enough", "away meanwhile", "stopped meanwhile"],
+)
+async def test_health_counts_when_every_envoy_must_have_seen_it(
+    monkeypatch: pytest.MonkeyPatch,
+    said: dict[str, Any],
+    looks: list[tuple[float, str | None]],
+    expected: list[bool | None],
+) -> None:
+    """An Envoy that still holds the new revision for down refuses each request that is moved there."""
+    left = [*looks]
+    made = _make({"blueGreen": {}}, lambda: left[0][0], **said)
+
+    async def probe(*_: object) -> str | None:
+        return left[0][1]
+
+    monkeypatch.setattr(witness, "probe", probe)
+    found = []
+    while left:
+        found.append((await made._look()).healthy)
+        left.pop(0)
+    assert found == expected

@@ -13,7 +13,17 @@ sent over ADS, ``variation`` what differs for another ``target``; ``source`` is 
 from .bootstrap import Streams, Variant, compile_bootstrap
 from .compiler import Compiler
 from .control_plane import Trust
+from .health_check import find_notice_seconds
 from .names import name_cluster
 from .show import show
 
-__all__ = ["Compiler", "Streams", "Trust", "Variant", "compile_bootstrap", "name_cluster", "show"]
+__all__ = [
+    "Compiler",
+    "Streams",
+    "Trust",
+    "Variant",
+    "compile_bootstrap",
+    "find_notice_seconds",
+    "name_cluster",
+    "show",
+]

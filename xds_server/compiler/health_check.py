@@ -8,6 +8,8 @@ from typing import Any
 from xds_server.graph import HealthCheck, Revision
 
 _JITTER_PERCENT = 20
+_TELL_SECONDS = 1.0
+"""How late an Envoy tells its workers of what a check found, by the default `update_merge_window`."""
 
 
 def describe_health_checks(revision: Revision) -> dict[str, Any]:
@@ -32,6 +34,18 @@ def describe_health_checks(revision: Revision) -> dict[str, Any]:
             }
         ]
     }
+
+
+def find_notice_seconds(revision: Revision) -> float:
+    """How long an Envoy may take to see that a backend is well again; nothing where it does not check.
+
+    The last bad check may have begun just before; then come as many good ones as it takes.
+    """
+    check = revision.health_check
+    if check is None:
+        return 0.0
+    between = check.interval * (1 + _JITTER_PERCENT / 100)
+    return check.timeout + check.healthy_threshold * (between + check.timeout) + _TELL_SECONDS
 
 
 def _checker(check: HealthCheck) -> dict[str, Any]:

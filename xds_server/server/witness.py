@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from time import monotonic
 from typing import Final
 
 import structlog
 
+from xds_server.compiler import find_notice_seconds
 from xds_server.graph import Revision
 from xds_server.rollout import Gates, Observation, Plan, Query
 from xds_server.server.probe import probe
@@ -48,13 +51,23 @@ class Subject:
 
 
 class Witness:
-    """Asks again and again, a few times in a step, and says what it found last. ``roots`` are public CAs in PEM."""
+    """Asks again and again, a few times in a step, and says what it found last. ``roots`` are public CAs in PEM.
 
-    def __init__(self, subject: Subject, prometheus: Prometheus, roots: str) -> None:
+    What answers here may still be down for an Envoy, which checks for itself. So the new revision is healthy when it
+    has answered for as long as that may take, and until then there are no data.
+    """
+
+    def __init__(
+        self, subject: Subject, prometheus: Prometheus, roots: str, now: Callable[[], float] = monotonic
+    ) -> None:
         self.subject = subject
         self.seen = _NOTHING
         self._prometheus = prometheus
         self._roots = roots
+        self._now = now
+        self._well_since: float | None = None
+        self._probed = now()
+        self._notice = find_notice_seconds(subject.new)
         self._pause = min(_LONGEST, max(_SHORTEST, subject.plan.steps[0].seconds / 4))
 
     @staticmethod
@@ -70,11 +83,14 @@ class Witness:
                 async with asyncio.timeout(_PATIENCE):
                     self.seen = await self._look()
             except TimeoutError:
-                self.seen = Observation(why=f"no answer within {_PATIENCE:g} s")
+                self._miss(f"no answer within {_PATIENCE:g} s")
             except Exception as error:
                 log.exception("what gates look at cannot be read", model=self.subject.path)
-                self.seen = Observation(why=f"{type(error).__name__}: {error}")
+                self._miss(f"{type(error).__name__}: {error}")
             await asyncio.sleep(self._pause)
+
+    def _miss(self, why: str) -> None:
+        self.seen, self._well_since = Observation(why=why), None
 
     async def _look(self) -> Observation:
         plan = self.subject.plan
@@ -91,7 +107,23 @@ class Witness:
         if not plan.gates.health:
             return seen
         unhealthy = await probe(self.subject.new, self._roots)
-        return replace(seen, healthy=unhealthy is None, why=unhealthy or why)
+        if unhealthy is not None:
+            self._well_since = None
+            return replace(seen, healthy=False, why=unhealthy)
+        if self._is_noticed():
+            return replace(seen, healthy=True)
+        words = (
+            f"every backend of the new revision answers, which an Envoy may take {self._notice:g} s to see"
+        )
+        return replace(seen, why=words)
+
+    def _is_noticed(self) -> bool:
+        """Whether all have answered so long by now that every Envoy must have seen it."""
+        now, last = self._now(), self._probed
+        self._probed = now
+        if self._well_since is None or now - last > self._pause + _PATIENCE:  # nobody looked for a while
+            self._well_since = now
+        return now - self._well_since >= self._notice
 
     async def _ask(self, query: Query | None, revision: str) -> float | str | None:
         if query is None:

@@ -71,7 +71,7 @@ class Gates(Part):
     health: bool = Field(
         default=False,
         description="Whether every backend of the new revision must answer its health check, asked by the control "
-        "plane, before a step begins. Always so with `blueGreen`.",
+        "plane for as long as an Envoy may take to see it, before a step begins. Always so with `blueGreen`.",
         examples=[True],
     )
     min_requests: Annotated[int, Field(ge=1, le=10**9)] = Field(
@@ -94,7 +94,7 @@ class Linear(Part):
 
 @part
 class BlueGreen(Part):
-    """All traffic at once, as soon as every backend of the new revision answers its health check."""
+    """All traffic at once, as soon as every Envoy must have seen that the new revision is healthy."""
 
 
 @part
@@ -114,8 +114,8 @@ class Rollout(Part):
     linear: Linear | None = Field(default=None, description="Equal steps, evenly spread over a time.")
     blue_green: BlueGreen | None = Field(
         default=None,
-        description="Write `{}`: all traffic at once, as soon as every backend of the new revision answers its health "
-        "check.",
+        description="Write `{}`: all traffic at once, as soon as every Envoy must have seen that each backend of the "
+        "new revision answers its health check.",
     )
     step_time: Duration = Field(
         default=300.0,
