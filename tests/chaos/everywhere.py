@@ -30,8 +30,10 @@ class Met:
     took: float
 
     def went(self, *places: str) -> bool:
-        """Whether it was these places that had the request, each once; with those of no Envoy's region in order of
-        `PLACES`. One that says nothing may take note of it a moment after it was given up."""
+        """Wait until these places, in the order of `PLACES`, have had the request, each once.
+
+        One that says nothing may take note of it a moment after it was given up.
+        """
         wait_until(lambda: self.places() == [*places], f"{self} went to {places}")
         return True
 
