@@ -113,9 +113,18 @@ class Fleet:
 
     def restart(self) -> None:
         """Kill the control plane, start it again, and wait until every Envoy is back."""
+        with self.alone():
+            pass
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """The Envoys without a control plane: it is killed, and started again in the end."""
         self.serving.kill()
-        self.serving.start()
-        self.settle()
+        try:
+            yield
+        finally:
+            self.serving.start()
+            self.settle()
 
     def bearer(self, **claims: Any) -> Headers:
         """The token of a member with further claims."""

@@ -6,7 +6,11 @@ Each line on its standard input is what it does from now on; it answers with the
     hang          takes requests and says nothing
     reset         resets the connection once the request is in
     slow          the same as `well`, after 200 ms
+    hold          takes requests, and does with them what it does next, once it does something else
+    stream        200, and some bytes every 250 ms, for 3.5 s
+    stall         200, some bytes, and nothing any more
     status 503    that status, with `retry-after: 77`
+    ill           the same as `well`, but for `/health`, where it says 503
 
 Each request is a line of JSON in LOG before anything is done about it, so that it counts even if the process is killed;
 but for `/health`, where it does the same. Each answer says that somebody else gave it, which nobody may be told.
@@ -33,6 +37,12 @@ class Model:
         self.mood = "well"
         self._name = name
         self._log = log
+        self._told = asyncio.Event()
+
+    def obey(self, order: str) -> None:
+        self.mood = order
+        self._told.set()
+        self._told = asyncio.Event()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -58,10 +68,17 @@ class Model:
         told = json.dumps(heard).encode()
         if target != "/health":
             os.write(self._log, told + b"\n")
-        return await self._do(told, reader, writer)
+        while self.mood == "hold":
+            await self._told.wait()
+        mood = self.mood
+        if mood == "ill":
+            mood = "status 503" if target == "/health" else "well"
+        return await self._do(mood, told, reader, writer)
 
-    async def _do(self, told: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        match self.mood.split():
+    async def _do(
+        self, mood: str, told: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> bool:
+        match mood.split():
             case ["hang"]:
                 await reader.read(1)
                 return False
@@ -74,10 +91,31 @@ class Model:
                 said = _FORGED + b"retry-after: 77\r\ncontent-length: 0\r\n\r\n"
                 writer.write(b"HTTP/1.1 %s No\r\n%s" % (status.encode(), said))
                 return True
+            case ["stream"]:
+                await _begin(writer)
+                for _ in range(14):
+                    await asyncio.sleep(0.25)
+                    await _add(writer, b"more")
+                await _add(writer, b"")
+                return True
+            case ["stall"]:
+                await _begin(writer)
+                await reader.read(1)
+                return False
             case ["slow"]:
                 await asyncio.sleep(0.2)
         writer.write(b"HTTP/1.1 200 OK\r\n%scontent-length: %d\r\n\r\n%s" % (_FORGED, len(told), told))
         return True
+
+
+async def _begin(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\n%stransfer-encoding: chunked\r\n\r\n" % _FORGED)
+    await _add(writer, b"some")
+
+
+async def _add(writer: asyncio.StreamWriter, piece: bytes) -> None:
+    writer.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+    await writer.drain()
 
 
 def read_tls(folder: str) -> ssl.SSLContext:
@@ -97,7 +135,7 @@ async def main(name: str, port: int, log: str, tls: str | None = None) -> None:
         lambda: asyncio.StreamReaderProtocol(orders), sys.stdin
     )
     while order := await orders.readline():
-        model.mood = order.decode().strip()
+        model.obey(order.decode().strip())
         sys.stdout.write(order.decode())
         sys.stdout.flush()
 

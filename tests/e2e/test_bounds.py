@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -10,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.backlog import FullBacklog
 from tests.e2e.cold import Cold, run_cold
 from tests.e2e.manifest import backend, manifest, revision, write
 from tests.e2e.wire import Answer, Wire, bearer, write_request
@@ -115,31 +115,11 @@ def test_a_request_is_given_up_after_the_deployments_total(cold: Cold, method: s
 
 
 def test_a_place_to_which_no_connection_comes_about_is_left_in_time(cold: Cold) -> None:
-    with ExitStack() as held:
-        address = held.enter_context(_Full())
-        _write(cold, "far", address.name, cold.upstreams["two"].address, timeouts={"connect": "200ms"})
+    with FullBacklog() as full:
+        _write(cold, "far", full.address, cold.upstreams["two"].address, timeouts={"connect": "200ms"})
         answer, took, _ = _timed(cold, "far", "POST")
         assert (answer.status, answer.json()["upstream"]) == (200, "two")
         assert took < 1.9, "the default is 2 s"
-
-
-class _Full:
-    """An address at which connections neither come about nor are refused: its backlog is full. A context manager."""
-
-    def __enter__(self) -> _Full:
-        self._server = socket.create_server(("127.0.0.1", 0), backlog=0)
-        self.name = f"127.0.0.1:{self._server.getsockname()[1]}"
-        self._clients = []
-        for _ in range(8):
-            client = socket.socket()
-            client.setblocking(False)
-            client.connect_ex(self._server.getsockname())
-            self._clients.append(client)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for each in (*self._clients, self._server):
-            each.close()
 
 
 @pytest.mark.parametrize("bound", ["requests", "connections"])
