@@ -71,6 +71,8 @@ def run_grpc(name: str) -> Iterator[GrpcServer]:
     server = GrpcServer(name)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    yield server
-    server.close()
-    thread.join()
+    try:
+        yield server
+    finally:
+        server.close()
+        thread.join()
