@@ -1,8 +1,9 @@
 """A driver of xDS clients: thousands of delta streams over ADS, each with a connection of its own, in one process.
 
 Each client asks for all clusters and, as Envoy does, for the endpoints of each, and acknowledges whatever it is sent;
-it is in step when it has acknowledged endpoints. Lines on standard input say what to do, and each is answered by one
-line of JSON. Times are those of `time.monotonic`, which all processes of a machine share.
+it is in step when it has acknowledged endpoints. One whose stream ends comes back, and is out of step until it has been
+sent everything anew. Lines on standard input say what to do, and each is answered by one line of JSON. Times are those
+of `time.monotonic`, which all processes of a machine share.
 
     connect N    N more clients; {"began", "last"}: when the first set out, when the last was in step
     change       {"watching": true} at once, and, when every client acknowledged endpoints once more, {"times"}: when
@@ -41,8 +42,14 @@ Request: Any = message_class("envoy.service.discovery.v3.DeltaDiscoveryRequest")
 Response: Any = message_class("envoy.service.discovery.v3.DeltaDiscoveryResponse")
 
 
+_PAUSE = 0.05
+"""Seconds until a client whose stream has ended comes back, the shortest pause of gRPC's own reconnects here."""
+PATIENCE = 240.0
+"""Seconds until clients that are not in step are an error; less than those for which the benchmark waits."""
+
+
 class Client:
-    """One stream, from its first request to `stop`."""
+    """One xDS client, from its first request to `stop`."""
 
     def __init__(self, port: int, number: int) -> None:
         self.in_step = asyncio.Event()
@@ -58,6 +65,18 @@ class Client:
             await self._task
 
     async def _run(self) -> None:
+        while True:
+            try:
+                await self._follow()
+            except grpc.aio.AioRpcError as error:
+                print(
+                    f"client {self._number}: {error.code()}, {error.details()}", file=sys.stderr, flush=True
+                )
+            self.in_step.clear()
+            await asyncio.sleep(_PAUSE)
+
+    async def _follow(self) -> None:
+        """One stream, until it ends."""
         async with grpc.aio.insecure_channel(f"127.0.0.1:{self._port}", OPTIONS) as channel:
             call = channel.stream_stream(METHOD)(wait_for_ready=True)
             await call.write(first_request(t.CLUSTER, self._number))
@@ -117,7 +136,8 @@ class Driver:
                 each.changed = loop.create_future()
             say({"watching": True})
             waiting = [each.changed for each in self._clients if each.changed is not None]
-            say({"times": await asyncio.gather(*waiting)})
+            async with asyncio.timeout(PATIENCE):
+                say({"times": await asyncio.gather(*waiting)})
         elif word == "storm":
             leaving, self._clients = self._clients[: int(rest)], self._clients[int(rest) :]
             await asyncio.gather(*(each.stop() for each in leaving))
@@ -132,7 +152,8 @@ class Driver:
         fresh = [Client(self._port, self._made + number) for number in range(count)]
         self._made += count
         self._clients += fresh
-        await asyncio.gather(*(each.in_step.wait() for each in fresh))
+        async with asyncio.timeout(PATIENCE):
+            await asyncio.gather(*(each.in_step.wait() for each in fresh))
         return {"began": began, "last": time.monotonic()}
 
     async def _probe(self, name: str) -> float:
