@@ -42,6 +42,8 @@ Request: Any = message_class("envoy.service.discovery.v3.DeltaDiscoveryRequest")
 Response: Any = message_class("envoy.service.discovery.v3.DeltaDiscoveryResponse")
 
 
+_ENDED = (grpc.aio.AioRpcError, asyncio.InvalidStateError)
+"""How the end of a stream shows; the second one where it is written to afterwards."""
 _PAUSE = 0.05
 """Seconds until a client whose stream has ended comes back, the shortest pause of gRPC's own reconnects here."""
 PATIENCE = 240.0
@@ -68,10 +70,8 @@ class Client:
         while True:
             try:
                 await self._follow()
-            except grpc.aio.AioRpcError as error:
-                print(
-                    f"client {self._number}: {error.code()}, {error.details()}", file=sys.stderr, flush=True
-                )
+            except _ENDED as error:
+                print(f"client {self._number}: {error!r}", file=sys.stderr, flush=True)
             self.in_step.clear()
             await asyncio.sleep(_PAUSE)
 

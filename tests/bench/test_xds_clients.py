@@ -6,7 +6,8 @@ import json
 import sys
 from pathlib import Path
 
-from bench.process import Process, Processes, free_port
+from bench.process import Process, Processes
+from tests.envoy_process import free_port
 
 ALL = 3
 

@@ -15,7 +15,7 @@ from tests.e2e.wire import Answer
 
 BODY = b"0123456789abcdef" * 8192
 """128 KiB, more than goes with the headers."""
-_PATIENCE = 60.0
+_PATIENCE = 180.0
 """Seconds, longer than any gateway lets a request wait here: it is for the gateway to end that."""
 
 

@@ -15,8 +15,10 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 
 @pytest.fixture
 def fleet(running: Fleet) -> Iterator[Fleet]:
-    """The fleet with all models well; they are again when the test is over."""
+    """The fleet with all models well, and a control plane; so it is again when the test is over."""
     yield running
+    if not running.serving.running:  # the test failed meanwhile; the next one is not to
+        running.serving.start()
     for each in running.models.values():
         each.kill()
         each.start()

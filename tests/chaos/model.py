@@ -129,7 +129,7 @@ async def main(name: str, port: int, log: str, tls: str | None = None) -> None:
     model = Model(name, os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT))
     context = None if tls is None else read_tls(tls)
     listening = socket.create_server(("127.0.0.1", port))
-    await asyncio.start_server(model.serve, sock=listening, ssl=context)
+    await asyncio.start_server(model.serve, sock=listening, ssl=context, backlog=1024)
     orders = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(orders), sys.stdin

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.chaos.burst import Burst
 from tests.chaos.everywhere import ask_everywhere, do_everywhere, settle_at
 from tests.chaos.fleet import FORBIDDEN, FRANKFURT, GATEWAYS, PARIS, Fleet
 from tests.chaos.traffic import Traffic
@@ -109,6 +110,22 @@ def test_without_a_check_who_takes_no_connection_is_left_for_a_while_and_comes_b
     assert all(each >= _FAILURES for each in detours.values()), detours
     fleet.models[PARIS].start()
     settle_at(fleet, PARIS, "unchecked")
+
+
+def test_requests_that_are_reset_at_once_take_a_place_out_for_a_while(fleet: Fleet) -> None:
+    """Also without a check: none of them was sent after another one had failed."""
+    fleet.deploy("at-once", PARIS, FRANKFURT, FORBIDDEN, policies=("europe",), routing={"order": [PARIS]})
+    settle_at(fleet, PARIS, "at-once")
+    fleet.models[PARIS].be("hold")
+    with Burst(fleet, "at-once", "POST") as burst:
+        burst.send(_FAILURES)
+        for gateway in GATEWAYS:
+            wait_until(lambda gateway=gateway: burst.heard(gateway) == {PARIS: _FAILURES}, "Paris has them")
+        fleet.models[PARIS].be("reset")
+        assert {each.code for answers in burst.wait().values() for each in answers} == {"UPSTREAM_RESET"}
+    settle_at(fleet, FRANKFURT, "at-once")
+    fleet.models[PARIS].be("well")
+    settle_at(fleet, PARIS, "at-once")
 
 
 def _count_detours(fleet: Fleet, gateway: str) -> int:

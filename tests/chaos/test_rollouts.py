@@ -46,7 +46,7 @@ def _look_on(rollout: Rollout, traffic: Traffic) -> Iterator[Onlookers]:
         onlookers.advance(1)
         traffic.advance(2)
         yield onlookers
-        onlookers.advance(1)
+        onlookers.advance(2)
         traffic.advance(2)
     assert traffic.met.keys() == {"200"}, traffic.met
 
@@ -106,7 +106,7 @@ def test_who_is_told_to_stay_stays_at_every_envoy_until_he_is_told_otherwise(fle
             each: running.enter_context(Traffic(fleet, each.model, "POST")) for each in (paused, frozen)
         }
         for each in traffic:
-            each.declare(linear={"over": "40s", "steps": 20})
+            each.declare(linear={"over": "32s", "steps": 4})
             each.wait(reason="STEP_RUNNING")
         stays = {paused: _halt(paused, "pause", "paused"), frozen: _halt(frozen, "freeze", "frozen")}
         going.declare(canary=[50, 100], stepTime="2s")
@@ -115,7 +115,7 @@ def test_who_is_told_to_stay_stays_at_every_envoy_until_he_is_told_otherwise(fle
         for each, percent in stays.items():
             assert each.stand()["percent"] == percent
             each.arrive(percent)
-            counted = each.count(traffic[each])
+            counted = each.count(traffic[each], 120)
             assert all(_is_share(counted[gateway], percent) for gateway in GATEWAYS), (percent, counted)
 
         assert frozen.order("resume") == f"running at {stays[frozen]} %"

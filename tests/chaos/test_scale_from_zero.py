@@ -36,7 +36,7 @@ def hook() -> Iterator[Hook]:
 
 
 def _put(
-    fleet: Fleet, hook: Hook, model: str, *places: str, ttl: str = "600s", hold: str = "50s", **said: Any
+    fleet: Fleet, hook: Hook, model: str, *places: str, ttl: str = "600s", hold: str = "150s", **said: Any
 ) -> None:
     """Declare a model whose backends register themselves; those in the places need not.
 

@@ -51,13 +51,13 @@ def _is_served(met: list[Met], *places: str) -> None:
 
 def test_who_hangs_is_left_for_the_next_place_by_what_may_be_sent_again(fleet: Fleet) -> None:
     """At every Envoy, also without a control plane; the rest is given up, and nobody else runs it."""
-    _deploy(fleet, "hasty", retries={"perTryTimeout": "1s"})
-    _deploy(fleet, "hasty-eager", retries={"perTryTimeout": "1s", "retryNonIdempotent": True})
+    _deploy(fleet, "hasty", retries={"perTryTimeout": "3s"})
+    _deploy(fleet, "hasty-eager", retries={"perTryTimeout": "3s", "retryNonIdempotent": True})
     settle_at(fleet, PARIS, "hasty", "hasty-eager")
     with fleet.alone():
         fleet.models[PARIS].be("hang")
         _is_served(ask_everywhere(fleet, "hasty", "GET"), PARIS, FRANKFURT)
-        _is_given_up(ask_everywhere(fleet, "hasty", "POST"), 1, PARIS)
+        _is_given_up(ask_everywhere(fleet, "hasty", "POST"), 3, PARIS)
         fleet.models[FRANKFURT].be("hang")
         _is_served(ask_everywhere(fleet, "hasty-eager", "POST"), PARIS, FRANKFURT, DUBLIN)
 

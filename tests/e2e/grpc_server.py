@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
@@ -21,6 +21,7 @@ class GrpcServer:
         self.serving = True
         self.services: list[bytes] = []
         self._listening = socket.create_server(("127.0.0.1", 0))
+        self._connections: list[socket.socket] = []
         self.address = f"127.0.0.1:{self._listening.getsockname()[1]}"
 
     def run(self) -> None:
@@ -29,11 +30,15 @@ class GrpcServer:
                 connection, _ = self._listening.accept()
             except OSError:
                 return
+            self._connections.append(connection)
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def close(self) -> None:
         self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
+        for each in self._connections:
+            with suppress(OSError):  # the other side was first
+                each.shutdown(socket.SHUT_RDWR)
 
     def _serve(self, connection: socket.socket) -> None:
         http = H2Connection(H2Configuration(client_side=False, header_encoding="utf-8"))
@@ -41,7 +46,7 @@ class GrpcServer:
         asked: dict[int, dict[str, str]] = {}
         with connection:
             connection.sendall(http.data_to_send())
-            while data := connection.recv(65536):
+            while data := _receive(connection):
                 try:
                     events = http.receive_data(data)
                 except ProtocolError:
@@ -63,6 +68,14 @@ class GrpcServer:
         # HealthCheckResponse{status: SERVING = 1 | NOT_SERVING = 2}, https://github.com/grpc/grpc-proto
         http.send_data(stream, b"\0\0\0\0\2\x08" + (b"\1" if self.serving else b"\2"))
         http.send_headers(stream, [("grpc-status", "0")], end_stream=True)
+
+
+def _receive(connection: socket.socket) -> bytes:
+    """What comes next; nothing at the end, however that comes about."""
+    try:
+        return connection.recv(65536)
+    except OSError:
+        return b""
 
 
 @contextmanager

@@ -82,6 +82,10 @@ class Serving:
         except httpx.TransportError:
             return False
 
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def end(self) -> None:
         """Ask it to end, and wait for it: 0 is the only good way to go."""
         assert self._process is not None

@@ -103,3 +103,19 @@ async def test_health_counts_when_every_envoy_must_have_seen_it(
         found.append((await made._look()).healthy)
         left.pop(0)
     assert found == expected
+
+
+async def test_what_answers_again_after_no_answer_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    made = _make({"blueGreen": {}}, lambda: now, healthCheck=_CHECK)
+
+    async def probe(*_: object) -> None:
+        return None
+
+    monkeypatch.setattr(witness, "probe", probe)
+    found = []
+    for now in (0.0, 8.0, _NOTICE, 7.9 + _NOTICE, 8.0 + _NOTICE):
+        if now == 8.0:
+            made._miss("no answer within 5 s")
+        found.append((await made._look()).healthy)
+    assert found == [None, None, None, None, True]

@@ -67,8 +67,8 @@ def compile_bootstrap(
         # Nobody is sent statistics, they are asked for. Merging those of 10,000 clusters every five seconds holds up
         # the main thread for 40 ms, and with it what comes from the control plane.
         "stats_flush_on_admin": True,
-        # What a large configuration took while it was read goes back to the system, a little at a time: Envoy's allocator
-        # keeps it otherwise.
+        # What a large configuration took while it was read goes back to the system, a little at a time. Envoy's
+        # allocator keeps it otherwise.
         "memory_allocator_manager": {"bytes_to_release": 16 << 20, "memory_release_interval": "1s"},
         "stats_config": {"stats_matcher": {"inclusion_list": {"patterns": [*_STATS, *_CLUSTER_STATS]}}},
         "overload_manager": {

@@ -37,7 +37,7 @@ def describe_health_checks(revision: Revision) -> dict[str, Any]:
 
 
 def find_notice_seconds(revision: Revision) -> float:
-    """How long an Envoy may take to see that a backend is well again; nothing where it does not check.
+    """How long an Envoy's checks may take to find a backend well again; nothing where it does not check.
 
     The last bad check may have begun just before; then come as many good ones as it takes.
     """

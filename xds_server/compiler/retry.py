@@ -24,7 +24,7 @@ _TOO_MANY = 429
 _PREVIOUS_HOSTS = "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
 _PREVIOUS_PRIORITIES = "envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig"
 _FEW, _MANY = 3, 100
-_PAUSE, _LONG_PAUSE = timedelta(milliseconds=10), timedelta(milliseconds=50)
+_PAUSE, _LONG_PAUSE = timedelta(milliseconds=10), timedelta(milliseconds=100)
 """At most before the second attempt, twice that before the third and so on, ten times that before any."""
 
 
