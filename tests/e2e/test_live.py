@@ -284,9 +284,12 @@ def test_what_changed_while_the_control_plane_was_away_is_made_up_for(fleet: Fle
     assert fleet.served("/acme/models/coming") == {"404"}
     fleet.serving.start()
     fleet.settle()
-    assert fleet.served("/acme/models/going") == {"404"}
-    assert fleet.served("/acme/models/changing") == {"two"}
-    assert fleet.served("/acme/models/coming") == {"one"}
+    # An Envoy may ask for routes a moment after all else is acknowledged.
+    for name, served in (("going", "404"), ("changing", "two"), ("coming", "one")):
+        wait_until(
+            lambda name=name, served=served: fleet.served(f"/acme/models/{name}") == {served},
+            f"{name} is {served} everywhere",
+        )
     fleet.remove("acme/changing.yaml")
     fleet.remove("acme/coming.yaml")
 
