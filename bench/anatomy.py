@@ -20,9 +20,10 @@ from typing import Any
 
 from bench import bare
 from bench.bare import Json
+from bench.footprint import grow
 from bench.peer import Peer
-from bench.policies import model, wide_backends, write_wide_policies
-from bench.process import Process, Processes, free_port
+from bench.policies import wide_backends
+from bench.process import Processes, free_port
 from bench.program import FAIRLEAD
 from bench.setting import Setting
 from bench.stack import Stack
@@ -64,25 +65,12 @@ def _slope(held: list[int], sizes: tuple[int, int]) -> float:
 
 def _serve(setting: Setting, fewer: int, more: int) -> tuple[float, Json]:
     """KB a model as the product serves them, and the cluster of one of them with its endpoints in it."""
-    with setting.folder() as work:
-        listener, policies = free_port(), work / "policies"
-        write_wide_policies(policies, listener=listener, models=fewer)
-        with Stack(policies, work) as stack:
-            stack.wait_until_open(listener)
-            held = [_settle(stack, fewer)]
-            for index in range(fewer, more):
-                (policies / f"m{index}.yaml").write_text(model(f"m{index}", wide_backends(index)))
-            held.append(_settle(stack, more))
-            return _slope(held, (fewer, more)), _find_cluster(stack.envoy_admin, "m0")
 
+    def look(stack: Stack) -> tuple[int, Json]:
+        return _allocated(stack.envoy_admin), _find_cluster(stack.envoy_admin, "m0")
 
-def _settle(stack: Stack, models: int) -> int:
-    """Bytes, once Envoy has the clusters of so many models and nothing moves."""
-    names = (
-        f"http://127.0.0.1:{stack.envoy_admin}/stats?format=json&filter=^cluster_manager\\.active_clusters$"
-    )
-    stack.processes.wait(lambda: _ask(names)["stats"][0]["value"] >= models, f"Envoy had {models} clusters")
-    return _allocated(stack.envoy, stack.envoy_admin)
+    (before, _), (after, cluster) = grow(setting, fewer, more, look)
+    return _slope([before, after], (fewer, more)), cluster
 
 
 def _find_cluster(admin: int, name: str) -> Json:
@@ -97,26 +85,17 @@ def _find_cluster(admin: int, name: str) -> Json:
                 found["load_assignment"] = each["endpoint_config"]
     del found["@type"], found["eds_cluster_config"], found["load_assignment"]["@type"]
     for locality in found["load_assignment"]["endpoints"]:
-        locality.pop(
+        del locality[
             "load_balancing_weight"
-        )  # empty where it was not set, which Envoy shows and does not take
+        ]  # Envoy shows one that was not set as empty, and does not take that
     found["type"] = "STATIC"
     return found
 
 
 def _bootstrap() -> Json:
     """What the product's bootstrap says of the whole process."""
-    command = [
-        FAIRLEAD,
-        "envoy",
-        "bootstrap",
-        "--gateway",
-        "edge",
-        "--region",
-        "eu-west-3",
-        "--output",
-        "json",
-    ]
+    place = ("--gateway", "edge", "--region", "eu-west-3")
+    command = [FAIRLEAD, "envoy", "bootstrap", *place, "--output", "json"]
     whole = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
     return {key: whole[key] for key in ("cluster_manager", "deferred_stat_options", "stats_config")}
 
@@ -131,7 +110,8 @@ def _hold(setting: Setting, given: _Given, models: int) -> int:
         _, envoy = bare.start(
             others, "bare", {"route_config": table}, clusters, more={**given.bootstrap, **at}
         )
-        return _allocated(envoy, admin)
+        envoy.rest()
+        return _allocated(admin)
 
 
 def _rename(cluster: Json, index: int) -> Json:
@@ -149,9 +129,8 @@ def _list_endpoints(cluster: Json) -> Iterator[Json]:
         yield from locality["lb_endpoints"]
 
 
-def _allocated(envoy: Process, admin: int) -> int:
-    """Bytes, when Envoy has come to rest."""
-    envoy.rest()
+def _allocated(admin: int) -> int:
+    """Bytes that Envoy has allocated, as it says itself."""
     return int(_ask(f"http://127.0.0.1:{admin}/memory")["allocated"])
 
 

@@ -9,12 +9,12 @@ and what the control plane keeps for such a model.
 from __future__ import annotations
 
 import json
-import time
 import urllib.request
+from collections.abc import Callable
 
 from bench import bare
 from bench.policies import model, wide_backends, write_wide_policies
-from bench.process import Process, Processes, free_port
+from bench.process import Found, Processes, free_port
 from bench.row import Baseline, Goal, Row
 from bench.setting import Setting
 from bench.stack import Stack
@@ -39,25 +39,31 @@ def measure(setting: Setting) -> list[Row]:
 
 def _fairlead(setting: Setting, fewer: int, more: int) -> tuple[float, float]:
     """KB a model, of Envoy and of the control plane."""
+    before, after = grow(setting, fewer, more, lambda stack: (stack.envoy.resident(), stack.plane.resident()))
+    added = more - fewer
+    return (after[0] - before[0]) / added / 1000, (after[1] - before[1]) / added / 1000
+
+
+def grow(setting: Setting, fewer: int, more: int, look: Callable[[Stack], Found]) -> tuple[Found, Found]:
+    """What a look at a stack finds when its Envoy has the fewer models and nothing moves, and when it has more."""
     with setting.folder() as work:
         listener, policies = free_port(), work / "policies"
         write_wide_policies(policies, listener=listener, models=fewer)
         with Stack(policies, work) as stack:
             stack.wait_until_open(listener)
-            before = _settle(stack, fewer)
+            _settle(stack, fewer)
+            before = look(stack)
             for index in range(fewer, more):
                 (policies / f"m{index}.yaml").write_text(model(f"m{index}", wide_backends(index)))
-            after = _settle(stack, more)
-    added = more - fewer
-    return (after[0] - before[0]) / added / 1000, (after[1] - before[1]) / added / 1000
+            _settle(stack, more)
+            return before, look(stack)
 
 
-def _settle(stack: Stack, models: int) -> tuple[int, int]:
-    """Bytes of Envoy and of the control plane, once Envoy has so many models' clusters and nothing moves."""
+def _settle(stack: Stack, models: int) -> None:
+    """Wait until Envoy has so many models' clusters and nothing moves."""
     url = f"http://127.0.0.1:{stack.envoy_admin}/stats?format=json&filter=^cluster_manager\\.active_clusters$"
     stack.processes.wait(lambda: _stat(url) >= models, f"Envoy had {models} clusters", every=0.1)
-    _still(stack.envoy)
-    return stack.envoy.resident(), stack.plane.resident()
+    stack.envoy.rest()
 
 
 def _bare(setting: Setting, models: int) -> int:
@@ -70,23 +76,13 @@ def _bare(setting: Setting, models: int) -> int:
         ]
         table = {"name": "table", "virtual_hosts": [bare.host(routes)]}
         _, envoy = bare.start(others, "bare", {"route_config": table}, clusters)
-        _still(envoy)
+        envoy.rest()
         return envoy.resident()
 
 
 def _addresses(index: int) -> list[tuple[str, int]]:
     split = (address.split(":") for _, address in wide_backends(index))
     return [(host, int(port)) for host, port in split]
-
-
-def _still(process: Process) -> None:
-    """Wait until the process has used next to no CPU for two seconds."""
-    limit = time.monotonic() + 120
-    while time.monotonic() < limit:
-        before = process.worked()
-        time.sleep(2)
-        if process.worked() - before < 0.05:
-            return
 
 
 def _stat(url: str) -> int:
