@@ -13,10 +13,10 @@ import pytest
 
 from tests.sources.follower import following
 
-# Only Linux has what this module is about, and elsewhere it cannot be imported; test_changes holds the same promises
-# with the notices that are used there. CI is Linux, so there nothing is left out.
+# CI is Linux, so there nothing is left out.
 if sys.platform != "linux":
-    pytest.skip("inotify is Linux's", allow_module_level=True)
+    reason = "only Linux can import what this module tests; test_changes holds the same promises elsewhere"
+    pytest.skip(reason, allow_module_level=True)
 
 from xds_server.sources import inotify
 from xds_server.sources.inotify import InotifyNotices
