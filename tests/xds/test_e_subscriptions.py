@@ -236,6 +236,7 @@ async def test_E16_no_names_after_names_ends_the_pushes(
     client = connect(variant)
     await hold(client, E, "a", "b")
     await (client.say(E, unsubscribe=("a", "b")) if variant == "delta" else client.ack(E))
+    assert await heard(client) == []
     await publish(res(E, "a", "2"), res(E, "b", "2"))
     assert await heard(client) == []
 
