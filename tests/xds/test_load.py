@@ -26,6 +26,7 @@ HELD = 300
 AT_ONCE = 16
 NODES = 1500
 """More than a server remembers without a stream."""
+ROUNDS = 3
 OPTIONS = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1)]
 
 
@@ -118,18 +119,26 @@ async def at_rest(server: Server) -> dict[str, Any]:
     return measured
 
 
+def left_behind(before: dict[str, Any], after: dict[str, Any]) -> dict[str, int]:
+    """What there is more of, if each of 8,240 streams may have left one file, one object or one kilobyte."""
+    bounds = {"files": 4, "objects": 2_000, "resident": 6 << 20}
+    grown = {kind: after[kind] - before[kind] for kind in bounds}
+    return {kind: more for kind, more in grown.items() if more > bounds[kind]}
+
+
 async def test_H11_N9_ten_thousand_reconnects_leave_memory_and_files_flat() -> None:
+    """What the allocator took for a busy moment it keeps, once; what streams leave behind comes again each round."""
     numbers = count()
     with served() as server:
         await reconnect(server.port, numbers, 1_600, share=100)
         await reconnect(server.port, numbers, 160, share=1)
-        before = await at_rest(server)
-        await reconnect(server.port, numbers, 7_440, share=155)
-        await reconnect(server.port, numbers, 800, share=1)
-        after = await at_rest(server)
-    assert next(numbers) == 10_000
-    assert (after["Session"], after["Stream"], after["Channel"]) == (0, 0, 0)
-    # A stream that left one file, one object or one kilobyte behind would have left 8,240 of them.
-    assert after["files"] <= before["files"] + 4
-    assert after["objects"] <= before["objects"] + 2_000
-    assert after["resident"] <= before["resident"] + (6 << 20)
+        measured = [await at_rest(server)]
+        for _ in range(ROUNDS):
+            await reconnect(server.port, numbers, 7_440, share=155)
+            await reconnect(server.port, numbers, 800, share=1)
+            measured.append(await at_rest(server))
+            if not left_behind(*measured[-2:]):
+                break
+    assert next(numbers) >= 10_000
+    assert {each[kind] for each in measured for kind in ("Session", "Stream", "Channel")} == {0}
+    assert left_behind(*measured[-2:]) == {}
