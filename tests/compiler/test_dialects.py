@@ -24,8 +24,8 @@ from tests.golden.files import CASES, list_cases
 from tests.golden.folder import build, compile_graph, list_regions
 from tests.graph import world as w
 from tests.wire.both import parse, walk
-from xds_server.compiler import compile_bootstrap, show, variation
-from xds_server.compiler.source import CONTROL_PLANE
+from xds_server.bootstrap import CONTROL_PLANE, compile_bootstrap
+from xds_server.compiler import show, variation
 from xds_server.snapshot import Audience, Catalogue, Dialect, Resource, Transport, View, diff
 
 TRANSPORTS: tuple[Transport, ...] = ("ads", "delta", "sotw")

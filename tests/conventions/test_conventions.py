@@ -76,7 +76,6 @@ def _passes(handler: ast.ExceptHandler) -> bool:
 def test_names_given_to_envoy_are_all_different() -> None:
     given = {key: value for key, value in vars(names).items() if key.isupper() and isinstance(value, str)}
     assert len(given) > 20
-    assert given.pop("RUNTIME_LAYER") == given["ENDPOINT_METADATA"]  # never looked up in one place
     assert len(set(given.values())) == len(given)
     headers = [value for key, value in given.items() if key.endswith("_HEADER")]
     assert all(value.startswith("x-fairlead-") for value in headers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.envoy_process import EnvoyProcess
-from xds_server.compiler import Variant, compile_bootstrap
+from xds_server.bootstrap import Variant, compile_bootstrap
 
 
 def make_member(

@@ -11,7 +11,7 @@ import pytest
 from tests.envoy_process import EnvoyProcess, delta_ads, free_port, wait_until
 from tests.xds.envoys import Traffic, off
 from tests.xds.simple_fleet import cluster, endpoints, listener, route
-from xds_server.compiler import compile_bootstrap
+from xds_server.bootstrap import compile_bootstrap
 from xds_server.protocol import Node
 from xds_server.server import ControlPlane
 from xds_server.server.load_reports import Load, Place

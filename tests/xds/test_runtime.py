@@ -12,7 +12,7 @@ import pytest
 from tests.compiler.test_compiler import Fleet
 from tests.envoy_process import EnvoyProcess, free_port
 from tests.graph import world as w
-from xds_server.compiler import Streams, Variant, compile_bootstrap
+from xds_server.bootstrap import Streams, Variant, compile_bootstrap
 from xds_server.server import ControlPlane
 
 pytestmark = pytest.mark.envoy

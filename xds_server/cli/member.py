@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from xds_server.compiler import Trust
+    from xds_server.bootstrap import Trust
 
 ADMIN_HOST: Final = "127.0.0.1"
 ADMIN_PORT: Final = 19000
@@ -68,7 +68,7 @@ class Member:
 
     def bootstrap(self) -> dict[str, Any]:
         """Return its bootstrap as JSON data."""
-        from xds_server.compiler import compile_bootstrap
+        from xds_server.bootstrap import compile_bootstrap
 
         return compile_bootstrap(
             node=self.node_id,
@@ -90,7 +90,7 @@ class Member:
                 file.read_bytes()
 
     def _trust(self) -> Trust | None:
-        from xds_server.compiler import Trust
+        from xds_server.bootstrap import Trust
 
         if self.xds_ca is None:
             return None

@@ -74,7 +74,6 @@ SHADOW_HEADER = "x-fairlead-shadow"
 SERVED_BY_HEADER = "x-fairlead-served-by"
 CALLER_HEADER = "x-fairlead-caller"  # internal: by what a sticky split knows the caller
 
-RUNTIME_LAYER = "fairlead"
 SYSTEM_ROOTS = "system-roots"
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 
+from xds_server.bootstrap import RUNTIME_LAYER
 from xds_server.graph import Edge
 from xds_server.snapshot import Resource
 from xds_server.wire import message_class
 
 from .encode import encode, flat_struct
-from .names import RUNTIME, RUNTIME_LAYER
+from .names import RUNTIME
 
 
 def compile_runtime(edge: Edge) -> Resource:

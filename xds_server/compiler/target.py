@@ -7,10 +7,11 @@ from typing import NamedTuple
 from envoy_data_plane.envoy.config.core.v3 import ConfigSource
 from google.protobuf.message import Message
 
+from xds_server.bootstrap import source
 from xds_server.snapshot import Dialect, Transport
 
 from .release import Feature, can_fetch, find_lacking
-from .source import source, typed_source
+from .source import typed_source
 
 
 class Fetching(NamedTuple):

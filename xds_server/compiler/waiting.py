@@ -40,12 +40,13 @@ from envoy_data_plane.envoy.type.metadata.v3 import (
 from envoy_data_plane.envoy.type.tracing.v3 import CustomTag, CustomTagMetadata
 from envoy_data_plane.google.protobuf import Any as Packed
 
+from xds_server.bootstrap import CONTROL_PLANE
 from xds_server.graph import Scaling
 from xds_server.snapshot import WAITED_ENVIRONMENT, WAITED_REVISIONS, WAITS_LOG
 from xds_server.wire import message_class, pack
 
 from .names import PATH_HEADER, PATH_STATE, SCALING_METADATA, WAITING
-from .source import CONTROL_PLANE, waits_source
+from .source import waits_source
 from .target import Target
 
 _PER_ROUTE: Final = "envoy.extensions.filters.http.on_demand.v3.PerRouteConfig"

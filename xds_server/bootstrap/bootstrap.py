@@ -8,11 +8,13 @@ from google.protobuf.json_format import MessageToDict, ParseDict
 
 from xds_server.wire import descriptor_pool, message_class
 
+from .config_source import CONTROL_PLANE, plain_api, plain_source
 from .control_plane import Trust, describe_control_plane
-from .names import RUNTIME_LAYER
-from .source import CONTROL_PLANE, plain_api, plain_source
 
 _CONNECTIONS = "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"
+
+RUNTIME_LAYER = "fairlead"
+"""The layer of runtime values that the gateway's policy gives, under the name by which Envoy asks for it."""
 
 Variant = Literal["delta", "sotw"]
 Streams = Literal["ads", "per-type"]
