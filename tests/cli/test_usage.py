@@ -108,7 +108,16 @@ def test_the_command_line_is_put_together_without_the_rooms() -> None:
     "arguments",
     [
         ("token", "create", "-w", "acme"),
-        ("envoy", "bootstrap", "-g", "public", "-r", "eu-west-3", "-o", "json"),  # an Envoy starts with it, too
+        (
+            "envoy",
+            "bootstrap",
+            "-g",
+            "public",
+            "-r",
+            "eu-west-3",
+            "-o",
+            "json",
+        ),  # an Envoy starts with it, too
     ],
     ids=["token", "bootstrap"],
 )
