@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup up test test-without-docker test-matrix conformance mutants lint types contracts check golden docs bench lock clean
+.PHONY: help setup up test test-again test-without-docker test-matrix conformance mutants lint types contracts check golden docs bench lock clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-20s %s\n", $$1, $$2}'
@@ -24,6 +24,9 @@ up: setup ## Run the quickstart: control plane, a real Envoy, two sample models
 test: setup ## Run every test: through the real Envoy, and in containers (as root on Debian it installs Docker)
 	@tests/containers/install
 	$(BIN)/python -m pytest
+
+test-again: setup ## Run once more the tests that failed last
+	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none
 
 test-without-docker: setup ## Run every test but those in containers
 	$(BIN)/python -m pytest -m 'not docker'
