@@ -16,7 +16,7 @@ from tests.e2e.serving import Serving
 from tests.e2e.tokens import AUDIENCE, TestIssuer
 from tests.e2e.wire import Answer, Headers, Wire, bearer
 from tests.envoy_process import EnvoyProcess, free_port, wait_until
-from xds_server.compiler import Variant
+from xds_server.bootstrap import Variant
 
 PARIS, FRANKFURT, DUBLIN = "eu-west-3", "eu-central-1", "eu-west-1"
 VIRGINIA, TOKYO = "us-east-1", "ap-northeast-1"
