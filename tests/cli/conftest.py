@@ -18,7 +18,7 @@ from xds_server.cli import main
 __all__ = ["FAIRLEAD", "PATIENCE", "Run", "free_port", "sample_model", "wait_for_end"]
 
 FAIRLEAD = Path(sys.executable).with_name("fairlead")
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds after which a condition that does not come true fails the test; none of them is waited out."""
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
