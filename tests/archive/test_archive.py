@@ -30,6 +30,7 @@ from xds_server.graph import Builder, Built, Graph
 from xds_server.policy import DEVELOPMENT_JWKS, LoadCache, load
 
 LYON = location("lyon")
+PATIENCE = 20.0
 
 
 class Plane:
@@ -282,13 +283,13 @@ def test_an_older_state_still_being_written_does_not_come_out_on_top(
     def write_slowly(self: ArchiveFolder, record: Record, breath: Breath) -> None:
         monkeypatch.setattr(ArchiveFolder, "write", plain)
         begun.set()
-        go_on.wait(5)
+        go_on.wait(PATIENCE)
         plain(self, record, breath)
 
     monkeypatch.setattr(ArchiveFolder, "write", write_slowly)
     first, second = (Thread(target=plane.keep, args=(built,)) for built in (older, newer))
     first.start()
-    assert begun.wait(5)
+    assert begun.wait(PATIENCE)
     second.start()
     second.join(0.2)  # it must not be done before the first is
     go_on.set()

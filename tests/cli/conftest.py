@@ -12,10 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.envoy_process import free_port
 from xds_server.cli import main
 
+__all__ = ["FAIRLEAD", "PATIENCE", "Run", "free_port", "sample_model", "wait_for_end"]
+
 FAIRLEAD = Path(sys.executable).with_name("fairlead")
-PATIENCE = 30.0
+PATIENCE = 120.0
 """Seconds after which a condition that does not come true fails the test; none of them is waited out."""
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -90,12 +93,6 @@ def wait_for_end(pid: int) -> None:
         assert ready, f"process {pid} is still running"
     finally:
         os.close(descriptor)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager

@@ -19,6 +19,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.envoy_process import wait_until
+
 from .conftest import FAIRLEAD, PATIENCE, Run, free_port, wait_for_end
 
 POLICIES = """\
@@ -331,9 +333,10 @@ def test_an_envoy_that_does_not_start_is_named_with_its_last_words(
 
 
 def test_a_second_ctrl_c_kills_at_once(start: Start, policies: Policies, tmp_path: Path) -> None:
-    stubborn = program(tmp_path / "envoy", "trap '' TERM; while :; do sleep 60; done")
+    deaf = tmp_path / "deaf"
+    stubborn = program(tmp_path / "envoy", f"trap '' TERM; : > '{deaf}'; while :; do sleep 60; done")
     up = start(policies.folder, FAIRLEAD_ENVOY=str(stubborn))
-    up.wait_for_words("Envoy of edge")
+    wait_until(deaf.exists, "it no longer hears that it is to end", PATIENCE)
     children = up.children()
     up.process.send_signal(signal.SIGINT)
     up.wait_for_words("once more, and all is killed")

@@ -32,7 +32,7 @@ INSTALL = (
 # Docker's own way first; and where netfilter can't be had, without it. Then dockerd's proxy carries published
 # ports, and containers are on the networks that tests make, but nothing keeps these networks apart.
 NETWORKING = ([], ["--iptables=false", "--ip6tables=false", "--ip-masq=false", "--ip-forward=false"])
-START_SECONDS = 30.0
+START_SECONDS = 90.0
 
 
 class NoEngineError(RuntimeError):

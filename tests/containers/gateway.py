@@ -58,6 +58,11 @@ class Gateway:
             lambda answer: answer.status_code == 200 and answer.json()[member] == value, f"{member} {value}"
         )
 
+    def wait_for_nearest(self, region: str) -> None:
+        """Wait until the model of this region answers, for each environment. Those of others may be up sooner."""
+        self.wait_for("region", region)
+        self.wait(environment="development")
+
     def _wait(
         self, wanted: Callable[[httpx.Response], bool], what: str, environment: str | None = None
     ) -> None:

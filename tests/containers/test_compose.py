@@ -97,8 +97,7 @@ def test_what_the_header_says_works_and_a_region_may_lose_its_model(compose: Com
         token = compose.token()
         gateways = {region: Gateway(f"http://{compose.address(region)}", token) for region in REGIONS}
         for region, gateway in gateways.items():
-            gateway.wait()
-            assert gateway.region() == region
+            gateway.wait_for_nearest(region)
             assert gateway.region(environment="development") == "eu-west-3"
         assert until(compose.healthy, 60), "the control plane's health check does not pass"
 

@@ -34,6 +34,7 @@ class Publishing:
         self.asked: list[Mapping[str, str]] = []
         """The headers of each question, by name in lower case."""
         self.answered: list[int] = []
+        """The status of each answer, from when it is begun: who has it finds it here."""
         self.port = free_port()
         self._tls = tls
         self._server: ThreadingHTTPServer | None = None
@@ -89,6 +90,7 @@ class _Handler(BaseHTTPRequestHandler):
         same = it.etag is not None and self.headers.get("if-none-match") == it.etag
         status = 304 if same and it.status == 200 else it.status
         body = it.document.encode() if isinstance(it.document, str) else it.document
+        it.answered.append(status)
         self.send_response(status)
         for name, value in it.headers.items():
             self.send_header(name, value)
@@ -99,7 +101,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if status != 304:
             self.wfile.write(body)
-        it.answered.append(status)
 
     def log_message(self, *_: object) -> None:
         """Nothing: the tests' output is for the tests."""

@@ -17,6 +17,7 @@ import pytest
 import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from tests.envoy_process import free_port
 from tests.xds.conftest import Publish
 from tests.xds.raw_client import RawClient
 from xds_server.protocol import types as t
@@ -111,12 +112,10 @@ async def test_D9_P3_nodes_and_metrics(plane: ControlPlane, publish: Publish, co
 
 @pytest.mark.parametrize("which", ["xds", "admin"])
 async def test_a_taken_port_is_named_with_a_remedy_and_nothing_stays_open(which: str) -> None:
-    with socket.socket() as other, socket.socket() as probe:
+    free = free_port()
+    with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
-        probe.bind(("127.0.0.1", 0))
-        free = probe.getsockname()[1]
-        probe.close()
         taken = f"127.0.0.1:{other.getsockname()[1]}"
         addresses = {"xds": f"127.0.0.1:{free}", "admin": f"127.0.0.1:{free}"} | {which: taken}
         if which == "admin":

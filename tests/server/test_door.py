@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import grpc.aio
@@ -37,6 +37,8 @@ class Port:
     def __init__(self, number: int, trust: ssl.SSLContext | None) -> None:
         self.number = number
         self.go_on = asyncio.Event()
+        self.begun = 0
+        """How many requests for `/slow` have come to it."""
         self._trust = trust
         self._clients: list[Client] = []
 
@@ -46,6 +48,12 @@ class Port:
         client = Client(reader, writer)
         self._clients.append(client)
         client.say(said)
+        return client
+
+    async def connect_slow(self) -> Client:
+        """A client whose request is being answered: none that waits for one any more."""
+        begun, client = self.begun, await self.connect(SLOW)
+        await _until(lambda: self.begun > begun)
         return client
 
     async def close(self) -> None:
@@ -70,6 +78,11 @@ class Client:
         except (ConnectionError, ssl.SSLError):
             return b""
 
+    async def end(self) -> None:
+        """Wait until the connection is closed, whatever is said on it until then."""
+        with suppress(ConnectionError):
+            await asyncio.wait_for(self.reader.read(), PATIENCE)
+
     async def close(self) -> None:
         self.writer.transport.abort()
 
@@ -82,6 +95,7 @@ async def opened(most: int = MOST, folder: Path | None = None) -> AsyncIterator[
         return PlainTextResponse(str(len(await request.body())))
 
     async def slow(_: Request) -> Response:
+        port.begun += 1
         await port.go_on.wait()
         return PlainTextResponse("at last")
 
@@ -109,22 +123,31 @@ def _certify(folder: Path) -> tuple[tuple[Path, Path], ssl.SSLContext]:
     return (chain, key), ssl.create_default_context(cadata=made.authority)
 
 
+Patience = Callable[[float], None]
+
+
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door, "PATIENCE", 0.3)
-    monkeypatch.setattr(door, "HANDSHAKE", 0.3)
+def patience(monkeypatch: pytest.MonkeyPatch) -> Patience:
+    """Say how long the door waits from here on. Short for those it is to cut off, never for those it is to answer."""
+
+    def change(seconds: float) -> None:
+        monkeypatch.setattr(door, "PATIENCE", seconds)
+        monkeypatch.setattr(door, "HANDSHAKE", seconds)
+
+    return change
 
 
-@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("said", [b"", GET[:7], PUT, PUT + b"1234"])
-async def test_who_does_not_say_all_of_a_request_is_cut_off(said: bytes) -> None:
+async def test_who_does_not_say_all_of_a_request_is_cut_off(said: bytes, patience: Patience) -> None:
     async with opened() as port:
+        patience(0.3)
         assert await (await port.connect(said)).hear() == b""
+        patience(3600)
         assert await (await port.connect(PUT + b"123456789")).hear() == b"HTTP/1.1 200 OK"
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_who_dribbles_is_cut_off_too() -> None:
+async def test_who_dribbles_is_cut_off_too(patience: Patience) -> None:
+    patience(0.3)
     async with opened() as port:
         client = await port.connect()
         heard = asyncio.create_task(client.hear())
@@ -136,34 +159,40 @@ async def test_who_dribbles_is_cut_off_too() -> None:
         assert await heard == b""
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_who_says_nothing_more_after_an_answer_is_cut_off() -> None:
+@pytest.mark.parametrize("said", [b"", GET[:7]])
+async def test_who_says_nothing_more_after_an_answer_is_cut_off(said: bytes, patience: Patience) -> None:
     async with opened() as port:
-        client = await port.connect(GET)
+        patience(3600)
+        client = await port.connect_slow()
+        patience(0.3)
+        port.go_on.set()
         assert await client.hear() == b"HTTP/1.1 200 OK"
-        assert await asyncio.wait_for(client.reader.read(), PATIENCE)
-        second = await port.connect(GET)
-        assert await second.hear() == b"HTTP/1.1 200 OK"
-        second.say(GET[:7])
-        assert await asyncio.wait_for(second.reader.read(), PATIENCE)
+        client.say(said)
+        await client.end()
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_who_does_not_take_the_answer_is_cut_off() -> None:
+async def test_who_does_not_take_the_answer_is_cut_off(patience: Patience) -> None:
     async with opened(most=1) as port:
+        patience(0.3)
         client = await port.connect(b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n")
         client.reader._transport.pause_reading()  # type: ignore[attr-defined]
-        await _until(lambda: _is_served(port))
+        await _until_served(port)
 
 
 async def _is_served(port: Port) -> bool:
     return await (await port.connect(GET)).hear() == b"HTTP/1.1 200 OK"
 
 
-async def _until(holds: Callable[[], Awaitable[bool]]) -> None:
+async def _until_served(port: Port) -> None:
     async with asyncio.timeout(PATIENCE):
-        while not await holds():
+        while not await _is_served(port):
             await asyncio.sleep(0.05)
+
+
+async def _until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not holds():
+            await asyncio.sleep(0.005)
 
 
 async def test_a_connection_is_used_again() -> None:
@@ -180,7 +209,7 @@ async def test_a_connection_is_used_again() -> None:
 async def test_who_waited_longest_without_a_request_makes_room(said: bytes) -> None:
     async with opened() as port:
         silent = [await port.connect(said) for _ in range(MOST)]
-        busy = await port.connect(SLOW)
+        busy = await port.connect_slow()
         assert await silent[0].hear() == b""
         assert await (await port.connect(GET)).hear() == b"HTTP/1.1 200 OK"
         assert await silent[1].hear() == b""
@@ -190,8 +219,7 @@ async def test_who_waited_longest_without_a_request_makes_room(said: bytes) -> N
 
 async def test_when_all_are_being_answered_one_more_is_to_come_again() -> None:
     async with opened() as port:
-        busy = [await port.connect(SLOW) for _ in range(MOST)]
-        await asyncio.sleep(0.1)
+        busy = [await port.connect_slow() for _ in range(MOST)]
         more = await port.connect()
         assert await more.hear() == b"HTTP/1.1 503 Service Unavailable"
         told = await asyncio.wait_for(more.reader.read(), PATIENCE)
@@ -206,34 +234,38 @@ async def test_when_all_are_being_answered_one_more_is_to_come_again() -> None:
 async def test_a_seat_is_free_again_when_its_client_leaves() -> None:
     async with opened() as port:
         for _ in range(3 * MOST):
-            client = await port.connect(SLOW)
-            await asyncio.sleep(0.02)
+            client = await port.connect_slow()
             await client.close()
-        await asyncio.sleep(0.1)
-        assert await _is_served(port)
+            await _until_served(port)
 
 
-async def test_files_are_no_more_than_seats() -> None:
+async def test_files_are_no_more_than_seats(patience: Patience) -> None:
+    patience(3600)
     async with opened(most=10) as port:
-        before = len(os.listdir("/proc/self/fd"))
+        before = _count_files()
         for _ in range(100):
             await port.connect()
         assert await _is_served(port)
-        await asyncio.sleep(0.1)
         # Ours, the client's, are among them: what was cut off is closed on one side only.
-        assert len(os.listdir("/proc/self/fd")) - before <= 101 + 10
+        await _until(lambda: _count_files() - before <= 101 + 10)
+
+
+def _count_files() -> int:
+    return len(os.listdir("/proc/self/fd"))
 
 
 async def test_a_handshake_that_does_not_come_makes_room_and_has_an_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, patience: Patience
 ) -> None:
     async with opened(folder=tmp_path) as port:
+        patience(3600)
         silent = [await port.connect(tls=False) for _ in range(2 * MOST)]
         assert await silent[0].hear() == b""
         assert await (await port.connect(GET)).hear() == b"HTTP/1.1 200 OK"
-    monkeypatch.setattr(door, "HANDSHAKE", 0.3)
     async with opened(folder=tmp_path) as port:
+        patience(0.3)
         assert await (await port.connect(tls=False)).hear() == b""
+        patience(3600)
         assert await (await port.connect(GET, tls=False)).hear() == b""
         assert await (await port.connect(GET)).hear() == b"HTTP/1.1 200 OK"
 
@@ -247,8 +279,9 @@ async def test_a_port_stops_with_all_that_is_open(tmp_path: Path) -> None:
 
 
 async def test_a_crowd_at_the_admin_port_does_not_touch_the_others(
-    plane: ControlPlane, publish: Publish
+    plane: ControlPlane, publish: Publish, patience: Patience
 ) -> None:
+    patience(3600)
     await publish()
     crowd = [await asyncio.open_connection("127.0.0.1", plane.admin_port) for _ in range(2 * CONNECTIONS)]
     _, writer = await asyncio.open_connection("127.0.0.1", plane.admin_port)
@@ -256,7 +289,11 @@ async def test_a_crowd_at_the_admin_port_does_not_touch_the_others(
     async with grpc.aio.insecure_channel(f"127.0.0.1:{plane.xds_port}") as channel:
         checked = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
     assert checked.status == health_pb2.HealthCheckResponse.SERVING
-    gone = [reader for reader, _ in crowd if reader.at_eof() or reader.exception() is not None]
-    assert len(gone) >= CONNECTIONS
+    readers = [reader for reader, _ in crowd]
+    await _until(lambda: sum(_has_ended(each) for each in readers) >= CONNECTIONS)
     for _, each in crowd:
         each.transport.abort()
+
+
+def _has_ended(reader: asyncio.StreamReader) -> bool:
+    return reader.at_eof() or reader.exception() is not None

@@ -11,7 +11,7 @@ import grpc.aio
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 
-from tests.server.planes import catalogue, local_channel, message, serving, until
+from tests.server.planes import PATIENCE, catalogue, local_channel, message, serving, until
 from xds_server.server import ControlPlane, waits
 from xds_server.server.waits import Want
 from xds_server.snapshot import WAITED_PATH, WAITS_LOG
@@ -104,10 +104,14 @@ async def test_a_stream_on_which_nothing_is_said_gives_its_seat_back(
     heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(waits, "IDLE", 0.2)
-    async with local_channel(heard.plane.xds_port) as channel, asyncio.timeout(10):
-        call: Any = channel.stream_unary(METHOD)()
-        await call.write(entries("/acme/models/llama"))
-        assert await call == b""
+
+    async def once() -> AsyncIterator[bytes]:
+        yield entries("/acme/models/llama")
+        await asyncio.Event().wait()
+
+    async with local_channel(heard.plane.xds_port) as channel, asyncio.timeout(PATIENCE):
+        while not heard.wants:  # on a slow machine a stream may be over before anything is heard of it
+            assert await channel.stream_unary(METHOD)(once()) == b""
         assert len(heard.wants) == 1
 
 
@@ -129,6 +133,6 @@ async def test_a_stop_ends_it(heard: Heard) -> None:
         call: Any = channel.stream_unary(METHOD)()
         await call.write(entries("/acme/models/llama"))
         await until(lambda: heard.wants)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             await heard.plane.stop(5.0)
             assert await call == b""

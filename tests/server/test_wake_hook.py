@@ -15,8 +15,8 @@ from xds_server.server.wake_hook import MARK, WakeError, tell
 BODY = {"path": "acme/models/llama", "revision": "v1"}
 
 
-def hook(url: str, **more: str) -> WakeHook:
-    return WakeHook(url=url, every=30.0, timeout=2.0, **more)
+def hook(url: str, timeout: float = 20.0, **more: str) -> WakeHook:
+    return WakeHook(url=url, every=30.0, timeout=timeout, **more)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ async def _trickle(head: bytes, drop: bytes) -> tuple[asyncio.Server, list[bytes
 
 async def test_an_answer_without_end_is_not_read() -> None:
     server, heads = await _trickle(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", b"1\r\nx\r\n")
-    async with server, asyncio.timeout(10):
+    async with server, asyncio.timeout(15):
         await tell(hook(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/wake"), BODY, "")
     assert f"{MARK}: 1".encode() in heads[0].lower()
 
@@ -73,8 +73,9 @@ async def test_an_answer_without_end_is_not_read() -> None:
 async def test_an_answer_that_trickles_is_none_in_time() -> None:
     server, _ = await _trickle(b"HTTP/1.1 200 OK\r\n", b"x-more: 1\r\n")
     async with server, asyncio.timeout(10):
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/wake"
         with pytest.raises(WakeError, match="no answer within 2s"):
-            await tell(hook(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/wake"), BODY, "")
+            await tell(hook(url, timeout=2.0), BODY, "")
 
 
 async def test_a_token_goes_to_who_has_a_trusted_certificate_only(certificates: Certificates) -> None:
