@@ -1,10 +1,10 @@
 """An Envoy joins a gateway of 100,000 models that nobody asks for, with `delivery: on-demand`: it is sent that each
 model exists, and its routes, clusters and endpoints with the first request. Ready is from the start of the Envoy's
-process, with the control plane up, until it answers with 200 for a model. Memory (RSS) is taken right after. Cold are
-first requests, each for another model, on one connection, 20 ms apart. Then, the control plane having come to rest, one
-of the models that are active by then gets another revision, ten times a second: counted are the CPU of the control
-plane beyond that of as long a time without changes, and the bytes of its responses to this Envoy (a cluster, its
-endpoints, the routes, and the old cluster's end).
+process, with the control plane up and at rest, until it answers with 200 for a model. Memory (RSS) is taken when both
+have come to rest. Cold are first requests, each for another model, on one connection, 20 ms apart. Then, all being at
+rest again, one of the models that are active by then gets another revision, ten times a second: counted are the CPU of
+the control plane beyond that of as long a time without changes, and the bytes of its responses to this Envoy (a
+cluster, its endpoints, the routes, and the old cluster's end).
 
 Beside it: a bare Envoy with one model; a second request for the same models; the CPU without changes.
 """
@@ -63,12 +63,15 @@ def measure(setting: Setting) -> list[Row]:
             with Stack(policies, work, envoy=False) as stack:
                 stack.wait_until_ready()
                 token = stack.token()
+                stack.plane.rest()
                 started = time.perf_counter()
                 stack.start_envoy()
                 stack.wait_until_open(listener)
                 client = Client(listener, token)
                 client.wait_for("/acme/models/m0")
                 ready = time.perf_counter() - started
+                stack.plane.rest()
+                stack.envoy.rest()
                 memory = stack.envoy.resident() / 1e6
                 asked = [f"/acme/models/m{index}" for index in range(1, models, max(1, models // 500))]
                 cold = [_after_rest(client, path) for path in asked]
