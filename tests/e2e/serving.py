@@ -15,6 +15,9 @@ import httpx
 from tests.e2e.settled import is_calm, is_settled
 from tests.envoy_process import EnvoyProcess, free_port, wait_until
 
+STARTED = 90.0
+"""Seconds in which a process has started: importing everything is a busy machine's slowest step."""
+
 
 class Serving:
     """`fairlead serve FOLDER` on ports of its own. A context manager. `program` is run instead of `fairlead serve`,
@@ -73,9 +76,11 @@ class Serving:
                 env={**os.environ, "FAIRLEAD_STATE": str(self.state)},
             )
         if ready:
-            wait_until(lambda: self.generation() is not None, "the control plane has something to serve")
+            wait_until(
+                lambda: self.generation() is not None, "the control plane has something to serve", STARTED
+            )
         else:
-            wait_until(self._answers, "the control plane answers")
+            wait_until(self._answers, "the control plane answers", STARTED)
 
     def _answers(self) -> bool:
         try:

@@ -29,7 +29,7 @@ TOKEN = "open sesame"
 NODE = f"{GATEWAY}-{PARIS}"
 LARGE = b"0123456789abcdef" * 196_608
 """3 MB: more than Envoy holds of a request that waits."""
-ASLEEP = {"name": "v1", "registration": {"ttl": "60s"}}
+ASLEEP = {"name": "v1", "registration": {"ttl": "600s"}}
 
 
 @dataclass
@@ -41,7 +41,9 @@ class Zero:
     registration: int
     clients: ThreadPoolExecutor
 
-    def declare(self, *revisions: dict[str, Any], hold: str = "40s", every: str = "60s", **more: Any) -> None:
+    def declare(
+        self, *revisions: dict[str, Any], hold: str = "40s", every: str = "600s", **more: Any
+    ) -> None:
         """Declare the model anew, with nobody registered and nothing told."""
         registered = self.moving.serving.ask("/registrations")["registrations"]
         for each in registered:
@@ -255,7 +257,7 @@ def test_a_backend_where_policy_forbids_it_is_none(zero: Zero) -> None:
     zero.declare()
     zero.register("one", location=VIRGINIA)
     zero.wait(zero.clusters, "it serves")
-    wake = {"url": zero.hook.url, "every": "60s"}
+    wake = {"url": zero.hook.url, "every": "600s"}
     scaling = {"wake": wake, "hold": "40s"}
     zero.moving.write(revisions=[ASLEEP], scaleFromZero=scaling, policies=["europe"])
     zero.wait(lambda: not zero.clusters(), "it does no longer")
