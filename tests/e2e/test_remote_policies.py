@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.e2e.manifest import backend, manifest, revision, write
@@ -75,6 +76,13 @@ def places(moving: Moving) -> set[str]:
 def problems(moving: Moving) -> dict[str, str]:
     found: dict[str, str] = moving.serving.ask("/readyz")["problems"]
     return found
+
+
+def looks(moving: Moving) -> float:
+    """How often the publisher was asked."""
+    text = httpx.get(f"http://{moving.serving.admin}/metrics", trust_env=False, timeout=20).text
+    lines = [line for line in text.splitlines() if line.startswith("fairlead_policy_source_fetches_total{")]
+    return sum(float(line.split()[-1]) for line in lines)
 
 
 def ask(moving: Moving, model: str) -> int:
@@ -160,18 +168,20 @@ def test_what_is_no_good_changes_nothing(
     moving: Moving, publisher: Publishing, spoilt: str | None, told: str
 ) -> None:
     with moving.traffic() as traffic:
-        # What the files of this model brought may still be published once more: a generation of its own, without news.
-        moving.rest()
-        before = moving.versions()
+        # What the files brought, and the first answer of the publisher, may each be a generation still to come: the
+        # next work of the process, over when it has asked him twice more.
+        seen = looks(moving)
+        wait_until(lambda: looks(moving) >= seen + 2, "he is asked twice more")
+        generation = moving.serving.generation()
         if spoilt is None:
             publisher.status, publisher.headers = 302, {"location": "file:///etc/fairlead/policies.yaml"}
         else:
             publisher.document = spoilt
         wait_until(lambda: told in problems(moving).get("policy source governance", ""), "it is told of")
         goes_on(traffic)
-        moving.rest()
-        assert moving.versions() == before
+        assert moving.serving.generation() == generation
         assert places(moving) == {"home", "next"}
+        assert problems(moving).keys() == {"policy source governance"}
         assert publisher.url in problems(moving)["policy source governance"]
     assert traffic.failed == 0, (traffic.answers, traffic.broken)
 
