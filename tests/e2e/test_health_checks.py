@@ -15,8 +15,8 @@ from tests.envoy_process import wait_until
 
 pytestmark = pytest.mark.envoy
 
-# Whoever is ill says so at once; a model that is only slow to answer is not to be taken for ill.
-_BRISK = {"interval": "200ms", "timeout": "5s", "unhealthyThreshold": 1}
+# A model that is only slow to answer may be taken for ill now and then: what the tests wait for comes all the same.
+_BRISK = {"interval": "400ms", "timeout": "400ms", "unhealthyThreshold": 1}
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +40,7 @@ def test_a_server_that_says_it_does_not_serve_is_left_out_and_comes_back(cold: C
         _deploy(cold, "by-grpc", near.address, far.address, {"type": "grpc", "service": "inference"})
 
         def served() -> str | None:
-            answer = cold.ask("by-grpc", "POST", b"{}")
-            return answer.header("x-name")
+            return cold.ask("by-grpc", "POST", b"{}").header("x-name")  # a refusal has none
 
         wait_until(lambda: served() == "near", "the nearest serves")
         near.serving = False
