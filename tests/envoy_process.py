@@ -54,13 +54,16 @@ def free_port() -> int:
 
 
 def wait_until(condition: Callable[[], Found], what: str = "", patience: float = PATIENCE) -> Found:
-    """Return the first true value of `condition`, asked some fifty times a second."""
+    """Return the first true value of `condition`, asked some fifty times a second, and once when patience is over:
+    on a busy machine the time may have passed while nobody could ask.
+    """
     limit = time.monotonic() + patience
     while True:
+        late = time.monotonic() > limit
         found = condition()
         if found:
             return found
-        if time.monotonic() > limit:
+        if late:
             raise AssertionError(f"never came true: {what or condition}")
         time.sleep(0.02)
 

@@ -19,6 +19,9 @@ from tests.envoy_process import EnvoyProcess, free_port, wait_until
 
 NODE = "cold"
 
+PATIENT = {"coldStart": "10s"}
+"""Of a gateway that waits for what a first request needs as long as it may take on a busy machine."""
+
 
 @dataclass(frozen=True)
 class Cold:
@@ -56,7 +59,8 @@ class Cold:
         return [revision(each, backend(PARIS, self.upstreams[each].address), weight=1) for each in labels]
 
     def settle(self, after: int = -1) -> None:
-        wait_until(lambda: self.serving.settled(NODE, after=after), "the Envoy has what it is sent")
+        envoys = {NODE: self.envoy}
+        wait_until(lambda: self.serving.settled(after=after, envoys=envoys), "the Envoy has what it is sent")
 
     def ask(self, name: str, method: str = "GET", body: bytes = b"", headers: Headers = ()) -> Answer:
         return ask(self.port, f"/acme/models/{name}", method, [*bearer(self.token), *headers], body)
@@ -85,7 +89,9 @@ def run_cold(root: Path, **spec: Any) -> Iterator[Cold]:
     listeners = [{"name": "run", "address": "127.0.0.1", "port": port}]
     keys = {"file": "keys/jwks.json"}
     fleet = [
-        manifest("Gateway", NODE, listeners=listeners, **{"delivery": "on-demand", **spec}),
+        manifest(
+            "Gateway", NODE, listeners=listeners, **{"delivery": "on-demand", "timeouts": PATIENT, **spec}
+        ),
         manifest("Issuer", "cold", issuer=issuer.issuer, audiences=[AUDIENCE], jwks=keys),
     ]
     write(folder, "fleet.yaml", fleet)

@@ -6,13 +6,14 @@ import asyncio
 import faulthandler
 import sys
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from tests.envoy_process import free_port, wait_until
+from tests.e2e.settled import is_settled
+from tests.envoy_process import EnvoyProcess, free_port, wait_until
 from xds_server.server import ControlPlane
 from xds_server.server.pipeline import Pipeline
 from xds_server.server.update import Update
@@ -96,20 +97,20 @@ class ControlRoom:
             await self._running
         await self._plane.stop(GRACE)
 
-    def settled(self, *nodes: str) -> bool:
-        """Whether each of the nodes has acknowledged all of what is served now."""
-        return self._call(self._look(set(nodes)))
+    def current(self) -> bool:
+        """Whether what is served is what the folder holds now, all of it."""
+        newest, text = self.newest, FolderSource(self.folder).read()
+        read = newest.text
+        if read is None or newest.catalogue.generation != self.generation:
+            return False
+        return dict(read.files) == dict(text.files) and read.attachments == text.attachments
 
-    async def _look(self, nodes: set[str]) -> bool:
-        generation = self._plane.readiness.generation
-        there = {
-            node["id"]
-            for node in self._plane.nodes.all()
-            if node["connected"]
-            and node["synced"]
-            and all(stream["generation"] == generation for stream in node["streams"])
-        }
-        return nodes <= there
+    def settled(self, envoys: Mapping[str, EnvoyProcess]) -> bool:
+        """As `is_settled`."""
+        return is_settled(self._call(self._look()), envoys=envoys)
+
+    async def _look(self) -> dict[str, Any]:
+        return {"generation": self._plane.readiness.generation, "nodes": self._plane.nodes.all()}
 
     def _call(self, work: Coroutine[Any, Any, Result]) -> Result:
         future = asyncio.run_coroutine_threadsafe(work, self._loop)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.e2e.cold import PATIENT
 from tests.e2e.control import ControlRoom
 from tests.e2e.fleet import make_member
 from tests.e2e.manifest import Manifest, backend, manifest, put, revision, write
@@ -36,26 +37,21 @@ class Crossing:
     def put(self, name: str, deployment: Manifest, **spec: Any) -> None:
         """Declare a model in production (unless its deployment says otherwise), and wait until the Envoys know."""
         self.save(lambda: self.write(name, manifest("Model", name, "acme", deployments=[deployment], **spec)))
-        # A new scope is acknowledged before its routes are asked for: for a moment nothing is open.
-        wait_until(lambda: self.ask(name).code != "MODEL_NOT_FOUND", f"{name} is where all models are")
 
     def write(self, name: str, *manifests: Manifest) -> None:
         write(self.folder, f"acme/{name}.yaml", manifests)
 
     def save(self, change: Callable[[], Any]) -> None:
         """Make a change to the folder, and wait until the Envoys have what they are sent of it."""
-        before = self.control.generation
         change()
-
-        def served() -> bool:
-            # A mistake of a moment ago may be published only now.
-            return self.control.generation != before and not self.control.newest.built.errors
-
-        wait_until(served, "the change is served")
+        # A mistake of a moment ago may be published only now.
+        wait_until(
+            lambda: self.control.current() and not self.control.newest.built.errors, "the change is served"
+        )
         self.settle()
 
     def settle(self) -> None:
-        wait_until(lambda: self.control.settled(*GATEWAYS), "the Envoys have what they are sent")
+        wait_until(lambda: self.control.settled(self.envoys), "the Envoys have what they are sent")
 
     def revision(self, name: str, weight: int, *labels: str, **more: Any) -> Manifest:
         """A revision whose backends are upstreams: by itself, the one that is called like it, in Paris."""
@@ -96,6 +92,7 @@ def run_crossing(root: Path) -> Iterator[Crossing]:
             name,
             listeners=[{"name": "run", "address": "127.0.0.1", "port": port}],
             delivery="on-demand" if name == "virginia" else "eager",
+            timeouts=PATIENT,
         )
         for name, port in ports.items()
     ]

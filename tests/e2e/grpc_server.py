@@ -55,7 +55,8 @@ class GrpcServer:
                     if isinstance(event, RequestReceived):
                         asked[event.stream_id] = dict(event.headers)
                     elif isinstance(event, StreamEnded):
-                        self._answer(http, event.stream_id, asked.pop(event.stream_id))
+                        with suppress(ProtocolError):  # whoever asked has given up by now
+                            self._answer(http, event.stream_id, asked.pop(event.stream_id))
                     elif isinstance(event, DataReceived) and event.data:
                         self.services.append(event.data[7:])
                 connection.sendall(http.data_to_send())

@@ -50,6 +50,52 @@ def hold_split(envoy: EnvoyProcess, model: str) -> dict[str, float]:
     return {}
 
 
+_KINDS = {
+    "Listener": ("dynamic_listeners", "name"),
+    "Cluster": ("dynamic_active_clusters", "cluster.name"),
+    "ScopedRouteConfiguration": ("dynamic_scoped_route_configs", "name"),
+    "RouteConfiguration": ("dynamic_route_configs", "route_config.name"),
+    "Secret": ("dynamic_active_secrets", "name"),
+    "TypedExtensionConfig": ("ecds_filters", "ecds_filter.name"),
+}
+"""Types, each with where the dump has what an Envoy holds of it, and with the part of that which is small."""
+
+
+def has_all(envoy: EnvoyProcess, asked: set[str]) -> bool:
+    """Whether an Envoy that has asked for these types wants nothing more: it has nothing of another type, nothing
+    warms, and no scope that is to have routes is without."""
+    if any(_has(envoy, kind) for kind in {*_KINDS, "ClusterLoadAssignment"} - asked):
+        return False
+    if any(envoy.stats("manager.*warming").values()):
+        return False
+    if "Secret" in asked and _configs(envoy, "resource=dynamic_warming_secrets"):
+        return False
+    scopes = {
+        scope["route_configuration_name"]
+        for each in _configs(envoy, "resource=dynamic_scoped_route_configs")
+        for scope in each.get("scoped_route_configs", ())
+        if not scope.get("on_demand")
+    }
+    if not scopes:
+        return True
+    routes = _configs(envoy, "resource=dynamic_route_configs&mask=route_config.name")
+    return scopes <= {each["route_config"]["name"] for each in routes if "route_config" in each}
+
+
+def _has(envoy: EnvoyProcess, kind: str) -> bool:
+    """Whether an Envoy holds something of a type, as one that has just come back does before it has asked for it."""
+    if kind == "ClusterLoadAssignment":
+        clusters = _configs(envoy, "resource=dynamic_active_clusters&mask=cluster.type")
+        return any(each.get("cluster", {}).get("type") == "EDS" for each in clusters)
+    where, name = _KINDS[kind]
+    return bool(_configs(envoy, f"resource={where}&mask={name}"))
+
+
+def _configs(envoy: EnvoyProcess, query: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = envoy.get(f"/config_dump?{query}").json().get("configs", [])
+    return found
+
+
 def _list(envoy: EnvoyProcess, path: str, key: str) -> Iterator[dict[str, Any]]:
     for part in envoy.get(path).json().get("configs", ()):
         if key in part:

@@ -14,6 +14,7 @@ from typing import Any, Self
 import httpx
 
 from tests.e2e.clients import Clients
+from tests.e2e.cold import PATIENT
 from tests.e2e.fleet import make_member
 from tests.e2e.held import hold_split
 from tests.e2e.manifest import Manifest, manifest, put, write
@@ -162,12 +163,19 @@ class Moving:
 
     def save(self, change: Callable[[], None]) -> None:
         """Make a change to the folder, and wait until the Envoys have what came of it."""
-        after = self.serving.generation()
+        reads, after = self.serving.reads(), self.serving.generation()
         change()
-        nodes = tuple(self.envoys)
-        wait_until(
-            lambda: self.serving.settled(*nodes, after=-1 if after is None else after), "the Envoys have it"
-        )
+        # What moves by itself is published, too, and is not to be taken for the change.
+        wait_until(lambda: self.serving.reads() > reads, "the policies are read")
+        self.settle(-1 if after is None else after)
+
+    def settle(self, after: int = -1) -> None:
+        wait_until(lambda: self.serving.settled(after=after, envoys=self.envoys), "the Envoys have it")
+
+    def rest(self) -> None:
+        """Wait until nothing of what came before is still on its way to an Envoy, or being taken from one."""
+        self.settle()
+        wait_until(self.serving.calm, "nothing waits to be taken away")
 
     def put(self, **deployment: Any) -> None:
         spec = {"deployments": [{"environment": "production", **deployment}]}
@@ -230,7 +238,7 @@ def run_moving(
             "Gateway",
             f"{GATEWAY}-{region}",
             listeners=[{"name": "run", "address": "127.0.0.1", "port": port}],
-            **gateway,
+            **{"timeouts": PATIENT, **gateway},
         )
         for region, port in ports.items()
     ]

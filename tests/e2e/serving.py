@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
-from tests.envoy_process import free_port, wait_until
+from tests.e2e.settled import is_calm, is_settled
+from tests.envoy_process import EnvoyProcess, free_port, wait_until
+
+STARTED = 90.0
+"""Seconds in which a process has started: importing everything is a busy machine's slowest step."""
 
 
 class Serving:
@@ -72,9 +76,11 @@ class Serving:
                 env={**os.environ, "FAIRLEAD_STATE": str(self.state)},
             )
         if ready:
-            wait_until(lambda: self.generation() is not None, "the control plane has something to serve")
+            wait_until(
+                lambda: self.generation() is not None, "the control plane has something to serve", STARTED
+            )
         else:
-            wait_until(self._answers, "the control plane answers")
+            wait_until(self._answers, "the control plane answers", STARTED)
 
     def _answers(self) -> bool:
         try:
@@ -91,7 +97,7 @@ class Serving:
         assert self._process is not None
         if self._process.poll() is None:
             self._process.terminate()
-            assert self._process.wait(20) == 0, self.log[-4000:]
+            assert self._process.wait(40) == 0, self.log[-4000:]
 
     def kill(self) -> None:
         """End it without a word."""
@@ -132,19 +138,16 @@ class Serving:
         return found
 
     def calm(self) -> bool:
-        """Whether nothing waits to be taken away: clusters stay a while after the last route to them went."""
-        streams = [stream for node in self.ask("/nodes")["nodes"] for stream in node["streams"]]
-        return not any(kind["leaving"] for stream in streams for kind in stream["types"].values())
+        """As `is_calm`."""
+        return is_calm(self.ask("/nodes"))
 
-    def settled(self, *nodes: str, after: int = -1) -> bool:
-        """Whether each of the nodes has acknowledged all of what is served now, of a generation after that one."""
+    def settled(self, *nodes: str, after: int = -1, envoys: Mapping[str, EnvoyProcess] | None = None) -> bool:
+        """As `is_settled`, and whether what is served is of a generation after that one."""
         told = self.ask("/nodes")
-        generation = told["generation"]
-        there = {
-            node["id"]
-            for node in told["nodes"]
-            if node["connected"]
-            and node["synced"]
-            and all(stream["generation"] == generation for stream in node["streams"])
-        }
-        return generation is not None and generation > after and there >= set(nodes)
+        return (told["generation"] or -1) > after and is_settled(told, nodes, envoys)
+
+    def reads(self) -> int:
+        """How often it has read the policies. It serves a new generation after each time, and at other times, too."""
+        text = self._client.get("/metrics").text
+        [count] = [line for line in text.splitlines() if line.startswith("fairlead_load_seconds_count ")]
+        return int(float(count.split()[1]))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 from tests.e2e.certificates import Certificates
 from tests.e2e.control import ControlRoom
@@ -30,6 +32,18 @@ class Stack:
     acme: str
     beta: str
 
+    def line(self, gateway: str, request_id: str | None) -> dict[str, Any]:
+        """The line of a gateway's access log that tells of a request."""
+        assert request_id
+
+        def find() -> dict[str, Any] | None:
+            lines = self.envoys[gateway].log.split("\n")[:-1]  # the last one may be half written
+            return next(
+                (json.loads(each) for each in lines if request_id in each and each.startswith("{")), None
+            )
+
+        return wait_until(find, f"a line of the access log with {request_id}")
+
 
 @contextmanager
 def run_stack(folder: Path) -> Iterator[Stack]:
@@ -49,7 +63,7 @@ def run_stack(folder: Path) -> Iterator[Stack]:
             running.enter_context(envoy)
         for envoy in envoys.values():
             envoy.wait_ready()
-        wait_until(lambda: control.settled(*envoys), "the fleet has the whole world")
+        wait_until(lambda: control.settled(envoys), "the fleet has the whole world")
         acme, beta = issuers.main.token("acme"), issuers.main.token("beta")
         yield Stack(control, envoys, upstreams, ports, issuers, certificates, acme, beta)
         assert [stalls for envoy in envoys.values() if (stalls := envoy.stalls())] == []

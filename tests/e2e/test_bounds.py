@@ -18,8 +18,8 @@ from tests.envoy_process import wait_until
 
 pytestmark = pytest.mark.envoy
 
-PATIENT = 6.0
-"""Seconds within which what is bounded by 1 s is over, on a busy machine too."""
+PATIENT = 15.0
+"""Seconds within which what is bounded by 1 or 2 s is over, on a busy machine too; what else bounds it is longer."""
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def cold(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cold]:
 @pytest.fixture(scope="module")
 def brisk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cold]:
     """A gateway that waits less than its deployments say."""
-    timeouts = {"idle": "1s", "total": "2s", "coldStart": "1s"}
+    timeouts = {"idle": "1s", "total": "2s", "coldStart": "2s"}
     with run_cold(tmp_path_factory.mktemp("brisk"), timeouts=timeouts) as running:
         yield running
 
@@ -72,7 +72,8 @@ def test_a_silent_model_is_given_up_after_its_own_idle_time(cold: Cold, method: 
 
 
 def test_a_model_that_falls_silent_in_the_middle_is_given_up_too(cold: Cold) -> None:
-    _write(cold, "pausing", cold.upstreams["one"].address, timeouts={"idle": "1s"})
+    # Long enough for a test that is held up between the head and the first byte.
+    _write(cold, "pausing", cold.upstreams["one"].address, timeouts={"idle": "2s"})
     for _ in range(2):
         started = time.monotonic()
         with Wire(cold.port) as wire:
@@ -117,9 +118,12 @@ def test_a_request_is_given_up_after_the_deployments_total(cold: Cold, method: s
 def test_a_place_to_which_no_connection_comes_about_is_left_in_time(cold: Cold) -> None:
     with FullBacklog() as full:
         _write(cold, "far", full.address, cold.upstreams["two"].address, timeouts={"connect": "200ms"})
-        answer, took, _ = _timed(cold, "far", "POST")
-        assert (answer.status, answer.json()["upstream"]) == (200, "two")
-        assert took < 1.9, "the default is 2 s"
+        times = []
+        for _ in range(2):  # Envoy has it left out only after three
+            answer, took, _ = _timed(cold, "far", "POST")
+            assert (answer.status, answer.json()["upstream"]) == (200, "two")
+            times.append(took)
+        assert 0.2 <= min(times) < 1.9, "the default is 2 s"
 
 
 @pytest.mark.parametrize("bound", ["requests", "connections"])
@@ -128,11 +132,11 @@ def test_beyond_its_limit_a_model_takes_no_more(cold: Cold, bound: str) -> None:
     limits = {"requests": {"requests": 2}, "connections": {"connections": 2, "pendingRequests": 1}}[bound]
     _write(cold, f"few-{bound}", cold.upstreams["one"].address, limits=limits)
     with ExitStack() as held:
-        busy = cold.upstreams["one"].busy
+        wait_until(lambda: not cold.upstreams["one"].busy, "nothing is left of earlier tests")
         for at in range(2):
             wire = held.enter_context(Wire(cold.port))
             wire.send(write_request(f"/acme/models/few-{bound}/silence", headers=bearer(cold.token)))
-            wait_until(lambda at=at: cold.upstreams["one"].busy == busy + at + 1, "the model is busy")
+            wait_until(lambda at=at: cold.upstreams["one"].busy == at + 1, "the model is busy")
         if bound == "connections":
             waiting = held.enter_context(Wire(cold.port))
             waiting.send(write_request(f"/acme/models/few-{bound}", headers=bearer(cold.token)))

@@ -62,7 +62,9 @@ class Fleet:
         self.settle(before)
 
     def settle(self, after: int = -1) -> None:
-        wait_until(lambda: self.serving.settled(*self.envoys, after=after), "the fleet has what was saved")
+        wait_until(
+            lambda: self.serving.settled(after=after, envoys=self.envoys), "the fleet has what was saved"
+        )
 
     def calm(self) -> None:
         """Wait until the removals of earlier changes are over."""

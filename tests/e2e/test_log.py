@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
 from tests.e2e.stack import Stack
 from tests.e2e.wire import ask, bearer
-from tests.envoy_process import wait_until
 
 pytestmark = pytest.mark.envoy
-
-
-def _line(stack: Stack, request_id: str | None) -> dict[str, Any]:
-    assert request_id
-
-    def find() -> dict[str, Any] | None:
-        lines = stack.envoys["paris"].log.splitlines()
-        return next((json.loads(each) for each in lines if request_id in each and each.startswith("{")), None)
-
-    return wait_until(find, f"a line of the access log with {request_id}")
 
 
 def test_a_request_is_logged_with_its_decision(stack: Stack) -> None:
     answer = ask(
         stack.ports.paris, "//acme/models/llama/v1/../chat?prompt=secret", "POST", bearer(stack.acme), b"{}"
     )
-    line = _line(stack, answer.header("x-request-id"))
+    line = stack.line("paris", answer.header("x-request-id"))
     assert line["path"] == "/acme/models/llama/chat"
     assert (line["method"], line["status"], line["environment"]) == ("POST", 200, "production")
     assert line["cluster"] == f"acme/models/llama/production/{line['revision']}"
@@ -40,13 +28,13 @@ def test_a_request_is_logged_with_its_decision(stack: Stack) -> None:
 
 def test_a_refusal_is_logged_with_its_code(stack: Stack) -> None:
     answer = ask(stack.ports.paris, "/beta/models/llama?prompt=secret", "POST", bearer(stack.acme), b"{}")
-    line = _line(stack, answer.header("x-request-id"))
+    line = stack.line("paris", answer.header("x-request-id"))
     assert (line["path"], line["status"], line["error"]) == ("/beta/models/llama", 403, "FORBIDDEN")
     assert "secret" not in json.dumps(line)
 
 
 def test_a_path_refused_before_the_filters_is_logged_too(stack: Stack) -> None:
     answer = ask(stack.ports.paris, "/acme/models/llama%2f?prompt=secret", "GET", bearer(stack.acme))
-    line = _line(stack, answer.header("x-request-id"))
+    line = stack.line("paris", answer.header("x-request-id"))
     assert (line["status"], line["error"]) == (400, "BAD_REQUEST")
     assert "secret" not in json.dumps(line)

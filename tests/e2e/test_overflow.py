@@ -41,6 +41,7 @@ def traffic(moving: Moving) -> Iterator[Traffic]:
     moving.write(revisions=[revision("v1", *backends)], routing={"overflow": OVERFLOW}, policies=["europe"])
     with moving.traffic(PARIS, CALM) as made, moving.traffic(VIRGINIA, 1) as other:
         wait_until(lambda: made.copy() and other.copy(), "both Envoys have the model")
+        moving.rest()
         yield made
     for each in (made, other):
         assert each.failed == 0, (each.answers, each.broken)
@@ -73,6 +74,7 @@ def test_a_share_goes_to_the_next_place_and_comes_back(moving: Moving, traffic: 
     assert burst.failed == 0, (burst.answers, burst.broken)
     wait_until(lambda: not spilling(moving), "it is over")
     wait_until(lambda: localities(moving, PARIS) == [(0, PARIS, 1), (1, FRANKFURT, 1)], "the Envoy has it")
+    traffic.advance(2)  # what was on its way
     done = traffic.copy()
     wait_until(lambda: sum(traffic.copy().values()) > sum(done.values()) + 20, "more requests")
     assert traffic.shares(done).get("next", 0.0) < 0.2
@@ -87,6 +89,7 @@ def test_only_the_endpoints_of_that_region_change(moving: Moving, traffic: Traff
     counted = envoy.stats(pattern)
     with moving.traffic(PARIS, BUSY):
         wait_until(lambda: moving.versions() != before, "it spills")
+        moving.rest()
         after = moving.versions()
         changed = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
         assert changed == {(f"{GATEWAY}-{PARIS}", "ClusterLoadAssignment", f"{MODEL}/production/v1")}

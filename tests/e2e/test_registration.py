@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -17,6 +18,8 @@ from tests.envoy_process import wait_until
 pytestmark = pytest.mark.envoy
 
 SLOT = "acme/models/llama/production/v1"
+TTL = 600
+"""Seconds: longer than a test may take, so that nobody goes whom nobody sent away."""
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +36,7 @@ def moving(registrar: Registrar) -> Iterator[Moving]:
         made.save(lambda: write(made.folder, "acme/europe.yaml", [europe]))
         for label in ("one", "two"):
             made.server(label)
-        revision = {"name": "v1", "registration": {"ttl": "60s"}}
+        revision = {"name": "v1", "registration": {"ttl": f"{TTL}s"}}
         made.write(revisions=[revision], policies=["europe"])
         yield made
 
@@ -49,15 +52,18 @@ def there(moving: Moving) -> set[str]:
 
 def test_a_backend_comes_and_goes_and_no_request_fails(moving: Moving, registrar: Registrar) -> None:
     one, two = (moving.servers[label].address for label in ("one", "two"))
+    moving.rest()
     assert registrar.ask(SLOT, location=PARIS, address=one).json() == {
         "address": one,
         "weight": 1,
-        "ttl": 60.0,
+        "ttl": TTL,
     }
     wait_until(lambda: there(moving) == {one}, "the Envoy has the first")
+    moving.settle()
     before = moving.versions()
     with moving.traffic() as traffic, registrar.sidecar(SLOT, PARIS, two) as process:
         wait_until(lambda: (200, "two") in traffic.copy(), "the second one serves")
+        moving.settle()
         after = moving.versions()
         changed = {key[1:] for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
         assert changed == {("ClusterLoadAssignment", SLOT)}
@@ -75,14 +81,14 @@ def test_a_backend_comes_and_goes_and_no_request_fails(moving: Moving, registrar
 def test_who_is_not_heard_of_any_more_is_out(moving: Moving, registrar: Registrar) -> None:
     one, two = (moving.servers[label].address for label in ("one", "two"))
     registrar.ask(SLOT, location=PARIS, address=one)
-    with registrar.sidecar(SLOT, PARIS, two, "--ttl", "2s"):
+    with registrar.sidecar(SLOT, PARIS, two, "--ttl", "5s"):
         wait_until(lambda: there(moving) == {one, two}, "both are there")
         # Longer than the lease: heartbeats keep it.
         told = {each["address"]: each for each in moving.serving.ask("/registrations")["registrations"]}
-        assert told[two]["ttl"] == 2.0
+        assert told[two]["ttl"] == 5.0
         beats = moving.servers["two"].count
-        wait_until(lambda: _left(moving, two) < 1.5 and _left(moving, two) >= 0, "time passes")
-        wait_until(lambda: _left(moving, two) > 1.7, "it is heard of again")
+        wait_until(lambda: 0 <= _left(moving, two) < 3.8, "time passes")
+        wait_until(lambda: _left(moving, two) > 4.2, "it is heard of again")
         assert there(moving) == {one, two}
         assert moving.servers["two"].count == beats
     # Killed, without a goodbye.
@@ -111,9 +117,10 @@ def test_what_is_registered_outlives_the_control_plane(moving: Moving, registrar
     with moving.traffic() as traffic:
         wait_until(traffic.copy, "a request")
         moving.serving.kill()
+        began = time.monotonic()
         moving.serving.start()
-        assert _left(moving, one) > 50
-        wait_until(lambda: moving.serving.settled(*moving.envoys), "the Envoy is back")
+        assert _left(moving, one) > TTL - (time.monotonic() - began) - 2, "all of it, again"
+        moving.settle()
         assert there(moving) == {one}
     assert traffic.failed == 0, (traffic.answers, traffic.broken)
 
@@ -133,8 +140,8 @@ def test_a_bad_address_in_the_file_of_leases_stops_nothing(moving: Moving, regis
             kept["entries"][SLOT].append({**lease, "authority": bad})
         file.write_text(json.dumps(kept))
         moving.serving.start()
-        wait_until(lambda: moving.serving.settled(*moving.envoys), "the Envoy is back")
-        moving.write(revisions=[{"name": "v1", "registration": {"ttl": "50s"}}], policies=["europe"])
+        moving.settle()
+        moving.write(revisions=[{"name": "v1", "registration": {"ttl": f"{TTL - 60}s"}}], policies=["europe"])
         assert there(moving) == {one}
     assert traffic.failed == 0, (traffic.answers, traffic.broken)
     assert moving.serving.log.count("that is kept cannot be used") == 3
@@ -149,4 +156,7 @@ def test_declared_and_registered_backends_serve_together(moving: Moving, registr
     # No `registration`, no registered backends.
     moving.write(revisions=[{"name": "v1", "backends": [backend(PARIS, one)]}], policies=["europe"])
     wait_until(lambda: there(moving) == {one}, "only the declared one is left")
-    assert registrar.ask(SLOT, location=PARIS, address=two).status_code == 404
+    wait_until(
+        lambda: registrar.ask(SLOT, location=PARIS, address=two).status_code == 404,
+        "nobody registers any more",
+    )

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.cold import Cold, run_cold
-from tests.e2e.manifest import backend, manifest, revision, write
+from tests.e2e.manifest import Manifest, backend, manifest, revision, write
 from tests.e2e.tokens import AUDIENCE, TestIssuer
 from tests.e2e.upstream import Seen
 from tests.e2e.wire import Answer, ask, bearer
@@ -58,20 +58,19 @@ def cold(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             *(manifest("Model", name, "acme", deployments=[each]) for name, each in models.items()),
         ]
         running.save(lambda: write(running.folder, "acme/models.yaml", manifests))
-        running.save(lambda: _fence(running, everywhere))
+        running.save(lambda: write(running.folder, "fenced.yaml", _fence(everywhere)))
+        trusting = manifest("Workspace", "acme", issuers=["cold", "fenced"])
+        running.save(lambda: write(running.folder, "acme/workspace.yaml", [trusting]))
         yield running
 
 
-def _fence(cold: Cold, everywhere: dict[str, Any]) -> None:
-    """A second issuer, whose tokens are bound by a claim, for acme and for a workspace that wants no others."""
+def _fence(everywhere: dict[str, Any]) -> list[Manifest]:
+    """A second issuer, whose tokens are bound by a claim, and a workspace that wants no others."""
     named = {"issuer": FENCED.issuer, "audiences": [AUDIENCE], "jwks": {"inline": {"keys": [FENCED.jwk()]}}}
     issuer = manifest("Issuer", "fenced", **named, residencyClaim=["tenant", "residency"])
     strict = manifest("Workspace", "strict", issuers=["fenced"], residencyRequired=True)
     model = _deployment(everywhere, routing={"callerChoice": True})
-    write(
-        cold.folder, "fenced.yaml", [issuer, strict, manifest("Model", "free", "strict", deployments=[model])]
-    )
-    write(cold.folder, "acme/workspace.yaml", [manifest("Workspace", "acme", issuers=["cold", "fenced"])])
+    return [issuer, strict, manifest("Model", "free", "strict", deployments=[model])]
 
 
 def _ask(cold: Cold, model: str, **headers: str) -> tuple[Answer, list[Seen]]:

@@ -33,7 +33,7 @@ def cold(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cold]:
             "elsewhere": {"retryOn429": True},
             "never": {"attempts": 0},
             "once": {"attempts": 1},
-            "hasty": {"perTryTimeout": "300ms"},
+            "hasty": {"perTryTimeout": "2s"},
         }
         prefixed = [
             {**each, "pathPrefix": f"/only/{label}"} for label, each in zip(PLACES, backends, strict=True)

@@ -72,10 +72,10 @@ def test_a_canary_goes_through_to_the_end_and_no_request_fails(moving: Moving) -
         start(moving, canary=[10, 50, 100])
         moving.wait("it is through", phase="promoted", percent=100)
         arrive(moving, 100)
+        traffic.advance(2)  # what was on its way
         done = traffic.copy()
         wait_until(lambda: sum(traffic.copy().values()) > sum(done.values()) + 50, "more requests")
-        # One of each client may have been on its way.
-        assert traffic.shares(done).get("v1", 0.0) < 0.05
+        assert traffic.shares(done).get("v1", 0.0) == 0.0
     assert traffic.failed == 0, (traffic.answers, traffic.broken)
     assert events(moving)[before:] == [
         (10, "STARTED"),
@@ -96,9 +96,10 @@ def test_a_breach_gives_everything_back_to_the_old_revision(moving: Moving) -> N
         start(moving, onBreach="revert")
         told = moving.wait("it is reverted", phase="reverted", percent=0, reason="ERROR_RATE")
         arrive(moving, 0)
+        traffic.advance(2)  # what was on its way
         done = traffic.copy()
         wait_until(lambda: sum(traffic.copy().values()) > sum(done.values()) + 100, "more requests")
-        assert traffic.shares(done).get("v2", 0.0) < 0.05
+        assert traffic.shares(done).get("v2", 0.0) == 0.0
     assert told["words"].startswith("100.00% of the new revision's requests failed, 0.00%")
     assert events(moving)[-1] == (0, "ERROR_RATE")
 
@@ -123,7 +124,7 @@ def test_no_data_is_a_pause_and_goes_on_by_itself(moving: Moving) -> None:
 
 def test_killed_in_the_middle_it_goes_on_where_it_stood(moving: Moving) -> None:
     with moving.traffic() as traffic:
-        start(moving, canary=[20, 60, 100], stepTime="2s", gates=None)
+        start(moving, canary=[20, 60, 100], stepTime="4s", gates=None)
         moving.wait("a step is passed", percent=60)
         arrive(moving, 60)
         moving.serving.kill()
@@ -132,7 +133,7 @@ def test_killed_in_the_middle_it_goes_on_where_it_stood(moving: Moving) -> None:
         moving.serving.start()
         assert moving.rollout()["percent"] >= 60
         moving.wait("it is through", phase="promoted", percent=100)
-        assert traffic.shares(done)["v2"] > 0.5
+        assert traffic.shares(done)["v2"] > 0.4, "more than in the first step"
     assert traffic.failed == 0, (traffic.answers, traffic.broken)
     assert events(moving)[before:] == [(100, "STEP_PASSED"), (100, "COMPLETED")]
 
@@ -226,6 +227,7 @@ def test_where_models_come_on_demand_all_envoys_count_and_clusters_follow(tmp_pa
 def test_a_step_reaches_the_routes_of_that_model_only(moving: Moving) -> None:
     start(moving, stepTime="1h")
     arrive(moving, 20)
+    moving.rest()
     [envoy] = moving.envoys.values()
     before = envoy.stats(
         "cluster_manager.cluster_(added|modified|removed)|lds.update_success|cds.update_success"
@@ -233,7 +235,7 @@ def test_a_step_reaches_the_routes_of_that_model_only(moving: Moving) -> None:
     versions = moving.versions()
     moving.order("promote")
     arrive(moving, 100)
-    wait_until(lambda: moving.versions() != versions, "the control plane knows")
+    moving.rest()
     after = envoy.stats(
         "cluster_manager.cluster_(added|modified|removed)|lds.update_success|cds.update_success"
     )

@@ -29,7 +29,7 @@ TOKEN = "open sesame"
 NODE = f"{GATEWAY}-{PARIS}"
 LARGE = b"0123456789abcdef" * 196_608
 """3 MB: more than Envoy holds of a request that waits."""
-ASLEEP = {"name": "v1", "registration": {"ttl": "60s"}}
+ASLEEP = {"name": "v1", "registration": {"ttl": "600s"}}
 
 
 @dataclass
@@ -41,14 +41,14 @@ class Zero:
     registration: int
     clients: ThreadPoolExecutor
 
-    def declare(self, *revisions: dict[str, Any], hold: str = "20s", every: str = "60s", **more: Any) -> None:
+    def declare(
+        self, *revisions: dict[str, Any], hold: str = "40s", every: str = "600s", **more: Any
+    ) -> None:
         """Declare the model anew, with nobody registered and nothing told."""
         registered = self.moving.serving.ask("/registrations")["registrations"]
         for each in registered:
             self.send("DELETE", each["revision"], location=each["location"], address=each["address"])
         self.wait(lambda: {each["revision"] for each in registered} <= self.asleep(), "nobody is registered")
-        # What comes of each of these is a generation of its own, and not to be taken for that of what is written next.
-        self.wait(self._is_still(), "nothing is published for a moment")
         self.hook.told.clear()
         self.hook.tokens.clear()
         self.hook.status, self.hook.refused = 200, 0
@@ -58,19 +58,6 @@ class Zero:
         self.moving.write(revisions=named, scaleFromZero=scaling, **more)
         awake = {f"{MODEL}/production/{each['name']}" for each in named if "backends" in each}
         self.wait(lambda: self.clusters() <= awake, "nothing else is there")
-
-    def _is_still(self) -> Callable[[], bool]:
-        """Whether nothing has been published for half a second."""
-        last, since = self.moving.serving.generation(), time.monotonic()
-
-        def look() -> bool:
-            nonlocal last, since
-            found, now = self.moving.serving.generation(), time.monotonic()
-            if found != last:
-                last, since = found, now
-            return now - since > 0.5
-
-        return look
 
     def ask(self, body: bytes = b"{}", headers: Any = (), port: int | None = None) -> Future[Answer]:
         """Send a request, and go on."""
@@ -114,7 +101,7 @@ def zero(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     with ExitStack() as running:
         hook = running.enter_context(Hook())
         moving = running.enter_context(run_moving(root, options=options, delivery=request.param))
-        clients = running.enter_context(ThreadPoolExecutor(32))
+        clients = running.enter_context(ThreadPoolExecutor(40))
         for label in ("one", "two"):
             moving.upstreams.serve(label)
         europe = manifest(
@@ -148,13 +135,13 @@ def test_a_request_waits_until_a_backend_registers_and_arrives_whole(zero: Zero)
     assert zero.hook.tokens == [None]
     assert not answer.done()
     zero.register("one")
-    got = answer.result(20)
+    got = answer.result(60)
     assert served(got) == "one"
     assert got.json()["digest"] == sha256(LARGE).hexdigest()
     assert got.json()["line"] == "POST /v1 HTTP/1.1"
     # From now on it is a revision like any other.
-    assert served(zero.ask().result(20)) == "one"
-    assert zero.moving.serving.ask("/wakes")["wakes"] == []
+    assert served(zero.ask().result(60)) == "one"
+    zero.wait(lambda: not zero.asleep(), "nobody is asleep for the control plane either")
 
 
 def test_many_that_wait_are_one_wake(zero: Zero) -> None:
@@ -164,15 +151,15 @@ def test_many_that_wait_are_one_wake(zero: Zero) -> None:
     time.sleep(0.5)  # nothing more is to come
     assert len(zero.hook.told) == 1
     zero.register("one")
-    assert {served(each.result(20)) for each in answers} == {"one"}
+    assert {served(each.result(60)) for each in answers} == {"one"}
     assert len(zero.hook.told) == 1
 
 
 def test_who_has_waited_long_enough_is_told_when_to_come_back(zero: Zero) -> None:
-    zero.declare(hold="3s", every="1s")
+    zero.declare(hold="5s", every="1s")
     began = time.monotonic()
-    answer = zero.ask().result(20)
-    assert 2.9 <= time.monotonic() - began < 12
+    answer = zero.ask().result(60)
+    assert 4.9 <= time.monotonic() - began < 20
     assert (answer.status, answer.code, answer.header("retry-after")) == (503, "SCALING_FROM_ZERO", "7")
     assert answer.json()["error"]["retryable"] is True
     zero.wait(lambda: not zero.waiting(), "nobody waits any more")
@@ -182,7 +169,7 @@ def test_who_has_waited_long_enough_is_told_when_to_come_back(zero: Zero) -> Non
     again = zero.ask()
     zero.wait(lambda: len(zero.hook.told) > told, "the hook is told of the next one")
     zero.register("one")
-    assert served(again.result(20)) == "one"
+    assert served(again.result(60)) == "one"
 
 
 def test_a_hook_that_fails_is_told_again_and_holds_up_nothing(zero: Zero) -> None:
@@ -194,7 +181,7 @@ def test_a_hook_that_fails_is_told_again_and_holds_up_nothing(zero: Zero) -> Non
     zero.wait(lambda: zero.hook.told, "it took it")
     zero.hook.status = 500
     zero.register("one")
-    assert served(answer.result(20)) == "one"
+    assert served(answer.result(60)) == "one"
     assert "wake hook failed" in zero.moving.serving.log
 
 
@@ -209,25 +196,25 @@ def test_a_request_waits_on_while_the_control_plane_restarts(zero: Zero) -> None
     # It says so anew when it is back: the hook is told by a process that had not heard of it.
     zero.wait(lambda: zero.hook.told, "the hook is told")
     zero.register("one")
-    assert served(answer.result(20)) == "one"
+    assert served(answer.result(60)) == "one"
     # It does not say so again once it was served.
     zero.register("one", method="DELETE")
     zero.wait(lambda: not zero.clusters(), "the cluster is gone")
     told = len(zero.hook.told)
     zero.moving.serving.kill()
     zero.moving.serving.start()
-    zero.wait(lambda: zero.moving.serving.settled(NODE), "the Envoy is back")
+    zero.moving.settle()
     later = zero.ask()
     zero.wait(lambda: len(zero.hook.told) == told + 1, "only who waits is told of")
     zero.register("one")
-    assert served(later.result(20)) == "one"
+    assert served(later.result(60)) == "one"
     assert len(zero.hook.told) == told + 1
 
 
 def test_back_to_zero_harms_nothing_in_progress(zero: Zero) -> None:
     zero.declare()
     zero.register("one")
-    assert served(zero.ask().result(20)) == "one"
+    assert served(zero.ask().result(60)) == "one"
     stream = zero.clients.submit(
         ask,
         zero.moving.ports[PARIS],
@@ -245,22 +232,23 @@ def test_back_to_zero_harms_nothing_in_progress(zero: Zero) -> None:
     zero.wait(lambda: zero.hook.told, "the next request waits")
     one.feed(b"last")
     one.feed(None)
-    answer = stream.result(20)
+    answer = stream.result(60)
     assert (answer.status, answer.body) == (200, b"firstlast")
     assert not waiting.done()
     zero.register("two")
-    assert served(waiting.result(20)) == "two"
+    assert served(waiting.result(60)) == "two"
 
 
 def test_of_two_revisions_only_the_one_without_a_backend_waits(zero: Zero) -> None:
     one = zero.moving.upstreams["one"].address
     awake = {"name": "v1", "weight": 50, "backends": [backend(PARIS, one)]}
     zero.declare(awake, {**ASLEEP, "name": "v2", "weight": 50})
-    answers = [zero.ask() for _ in range(24)]
+    # That all of so many meet one of them is not to be expected in ten thousand million runs.
+    answers = [zero.ask() for _ in range(36)]
     zero.wait(lambda: zero.waiting("v2"), "some of them wait")
     zero.wait(lambda: any(each.done() for each in answers), "others do not")
     zero.register("two", "v2")
-    labels = {served(each.result(20)) for each in answers}
+    labels = {served(each.result(60)) for each in answers}
     assert labels == {"one", "two"}
     assert [each["revision"] for each in zero.hook.told] == ["v2"]
 
@@ -269,14 +257,14 @@ def test_a_backend_where_policy_forbids_it_is_none(zero: Zero) -> None:
     zero.declare()
     zero.register("one", location=VIRGINIA)
     zero.wait(zero.clusters, "it serves")
-    wake = {"url": zero.hook.url, "every": "60s"}
-    scaling = {"wake": wake, "hold": "20s"}
+    wake = {"url": zero.hook.url, "every": "600s"}
+    scaling = {"wake": wake, "hold": "40s"}
     zero.moving.write(revisions=[ASLEEP], scaleFromZero=scaling, policies=["europe"])
     zero.wait(lambda: not zero.clusters(), "it does no longer")
     answer = zero.ask()
     zero.wait(lambda: zero.hook.told, "the request waits")
     zero.register("two")
-    assert served(answer.result(20)) == "two"
+    assert served(answer.result(60)) == "two"
 
 
 def test_who_may_not_call_wakes_nobody(zero: Zero) -> None:
@@ -286,7 +274,7 @@ def test_who_may_not_call_wakes_nobody(zero: Zero) -> None:
     text = path.read_text()
     zero.moving.save(lambda: _restrict(path, rule))
     try:
-        refused = zero.ask().result(20)
+        refused = zero.ask().result(60)
         assert (refused.status, refused.code) == (403, "FORBIDDEN")
         stranger = ask(zero.moving.ports[PARIS], f"/{MODEL}", "POST", (), b"{}")
         assert (stranger.status, stranger.code) == (401, "AUTHENTICATION_REQUIRED")
@@ -316,8 +304,8 @@ def test_an_envoy_that_cannot_let_requests_wait_answers_at_once(zero: Zero, tmp_
         xds = zero.moving.serving.xds_port
         with make_member(tmp_path, "plain", PARIS, xds, "sotw") as envoy:
             envoy.wait_ready()
-            zero.wait(lambda: zero.moving.serving.settled("plain"), "it has all there is")
-            answer = zero.ask(port=port).result(20)
+            zero.wait(lambda: zero.moving.serving.settled(envoys={"plain": envoy}), "it has all there is")
+            answer = zero.ask(port=port).result(60)
             assert (answer.status, answer.code, answer.header("retry-after")) == (
                 503,
                 "SCALING_FROM_ZERO",
@@ -325,6 +313,6 @@ def test_an_envoy_that_cannot_let_requests_wait_answers_at_once(zero: Zero, tmp_
             )
             zero.wait(lambda: zero.hook.told, "the hook is told all the same")
             zero.register("one")
-            zero.wait(lambda: zero.ask(port=port).result(20).status == 200, "it serves")
+            zero.wait(lambda: zero.ask(port=port).result(60).status == 200, "it serves")
     finally:
         zero.moving.save(fleet.unlink)

@@ -131,7 +131,7 @@ def test_a_dead_or_hanging_shadow_hurts_nobody(crossing: Crossing, gateway: str,
         for _ in range(40):
             answer = wire.ask(f"/acme/models/{name}", "POST", bearer(crossing.token), b"x" * 10_000)
             assert (answer.status, answer.json()["length"]) == (200, 10_000)
-    assert monotonic() - started < 10
+    assert monotonic() - started < 30, "to wait for a connection each time would take longer"
 
 
 def test_a_shadow_that_is_killed_meanwhile_hurts_nobody(crossing: Crossing) -> None:

@@ -52,7 +52,7 @@ class TestIssuer:
             "aud": AUDIENCE,
             "sub": "tester",
             "iat": now,
-            "exp": now + 3600,
+            "exp": now + 86_400,
             "workspaces": list(workspaces),
         }
         return {name: value for name, value in {**plain, **claims}.items() if value is not None}

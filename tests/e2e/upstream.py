@@ -30,6 +30,8 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Request as UpgradeRequest
 from websockets.server import ServerProtocol
 
+from tests.envoy_process import free_port
+
 Result = TypeVar("Result")
 _LARGEST_HEAD = 1 << 20
 
@@ -69,7 +71,7 @@ class Upstream:
 
     label: str
     world: Upstreams = field(repr=False)
-    port: int = 0
+    port: int = field(default_factory=free_port)
     seen: list[Seen] = field(default_factory=list)
     connections: int = 0
     busy: int = 0
@@ -91,12 +93,11 @@ class Upstream:
         self.world.call(self._close())
 
     def open(self) -> None:
-        """Listen again, on the same port."""
+        """Listen again, on the same port. It is none that outgoing connections take, so it is still free."""
         self.world.call(self._open())
 
     async def _open(self) -> None:
         listening = socket.create_server(("127.0.0.1", self.port))
-        self.port = listening.getsockname()[1]
         self._server = await asyncio.start_server(
             self._serve, sock=listening, ssl=self._tls, limit=_LARGEST_HEAD
         )
@@ -322,8 +323,7 @@ class Upstreams:
         upstream = Upstream(label, self)
 
         async def listen() -> None:
-            listening = socket.create_server(("127.0.0.1", 0))
-            upstream.port = listening.getsockname()[1]
+            listening = socket.create_server(("127.0.0.1", upstream.port))
             upstream._server = await self._loop.create_server(lambda: Tally(upstream), sock=listening)
 
         self.call(listen())

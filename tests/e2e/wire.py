@@ -13,7 +13,7 @@ from ssl import SSLContext
 from types import TracebackType
 from typing import Any, Self
 
-TIMEOUT = 20.0
+TIMEOUT = 40.0
 Headers = Sequence[tuple[str, str]]
 
 

@@ -105,7 +105,7 @@ def _gateways(ports: Ports) -> list[Manifest]:
             listeners=[listener("run", ports.brisk)],
             paths={"encodedSlashes": "keep"},
             limits={"requestHeadersKiB": 8, "connections": CONNECTIONS},
-            timeouts={"idle": "700ms", "headers": "1s", "total": "5s"},
+            timeouts={"idle": "2s", "headers": "1s", "total": "5s"},
         ),
     ]
 
@@ -227,7 +227,7 @@ def _acme(upstreams: Upstreams, certificates: Certificates) -> list[Manifest]:
 
 def _acme_failing(upstreams: Upstreams) -> list[Manifest]:
     forbidden, fallback = upstreams.serve("forbidden"), upstreams.serve("fallback")
-    moody, silent = upstreams.serve("moody"), upstreams.serve("silent")
+    moody, silent, talkative = (upstreams.serve(each) for each in ("moody", "silent", "talkative"))
     bounded = revision("v1", backend(PARIS, upstreams.dead()), backend(VIRGINIA, forbidden.address))
     spilling = revision("v1", backend(PARIS, upstreams.dead()), backend(VIRGINIA, fallback.address))
     weightless = revision(
@@ -240,6 +240,19 @@ def _acme_failing(upstreams: Upstreams) -> list[Manifest]:
         workload("spilling", "acme", {"production": [spilling]}),
         workload("moody", "acme", {"production": [revision("v1", backend(PARIS, moody.address))]}),
         workload("silent", "acme", {"production": [revision("v1", backend(PARIS, silent.address))]}),
+        # Only the time that the whole may take is to end what it says, however slow the test is to have it speak.
+        manifest(
+            "Model",
+            "talkative",
+            "acme",
+            deployments=[
+                {
+                    "environment": "production",
+                    "revisions": [revision("v1", backend(PARIS, talkative.address))],
+                    "timeouts": {"idle": "20s"},
+                }
+            ],
+        ),
     ]
 
 
