@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from types import TracebackType
 from typing import Any, Self
@@ -62,7 +61,7 @@ class Watched:
 
     def events(self) -> list[tuple[int, str]]:
         """What the log tells of it, share and reason, but for what was waited for."""
-        lines = [json.loads(line) for line in self.fleet.serving.log.splitlines() if line.startswith("{")]
+        lines = self.fleet.serving.events()
         told = [each for each in lines if each["event"] == "rollout" and each["model"] == self.path]
         waits = ("NO_DATA", "UNHEALTHY")
         return [(each["percent"], each["reason"]) for each in told if each["reason"] not in waits]
