@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.chaos.chance import is_likely
 from tests.chaos.fleet import (
     DUBLIN,
     FORBIDDEN,
@@ -26,7 +27,8 @@ from tests.envoy_process import wait_until
 
 pytestmark = pytest.mark.envoy
 
-_BRISK = {"interval": "300ms", "timeout": "300ms", "unhealthyThreshold": 2}
+_BRISK = {"interval": "300ms", "timeout": "300ms", "unhealthyThreshold": 4}
+"""Who is gone is soon found out, and a model that the machine holds up for a second is not gone."""
 # A place, the gateways to which it is the nearest of the allowed ones, and what happens there.
 _BAD_DAYS = (
     (PARIS, ("paris",), ("hang", "reset", "status 503")),
@@ -169,8 +171,8 @@ def test_a_place_that_lost_a_part_of_its_backends_is_asked_for_what_it_can_bear(
     _settled(fleet, "paris", "broad", {PARIS, FRANKFURT, FORBIDDEN})
     fleet.models[FORBIDDEN].kill()
     _settled(fleet, "paris", "broad", {PARIS, FRANKFURT, VIRGINIA})
-    counts = _served_by(fleet, "paris", "broad", 500)
-    assert counts[VIRGINIA] == pytest.approx(150, abs=50)
+    counts = _served_by(fleet, "paris", "broad", 1500)
+    assert is_likely(counts[VIRGINIA], 1500, 450), counts
 
 
 def test_a_failed_connection_goes_to_another_place_that_shares(fleet: Fleet) -> None:
