@@ -94,10 +94,15 @@ class Rollout(Watched):
         wait_until(lambda: not self.stand(), f"no rollout of {self.model} is declared")
 
     def declare(self, **rollout: Any) -> None:
-        """Declare it, or declare it otherwise, and wait until the control plane goes by that."""
+        """Declare it, or declare it otherwise, and wait until the control plane goes by that.
+
+        Nothing else may be about to be published: what has just moved is to have arrived.
+        """
         plan = {"from": "v1", "to": "v2", **rollout}
         declared = manifest("Model", self.model, "acme", deployments=[self._deployment(rollout=plan)])
+        before = self.fleet.serving.generation() or 0
         write(self.fleet.folder, f"acme/{self.model}.yaml", [declared])
+        wait_until(lambda: (self.fleet.serving.generation() or 0) > before, f"{self.model} is as declared")
         self.wait(policy=rollout.get("state", "running"))
 
     def _deployment(self, weights: tuple[int, int] | None = None, **said: Any) -> Manifest:
