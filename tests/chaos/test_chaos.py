@@ -125,6 +125,7 @@ def test_places_share_by_weight_and_the_others_wait_for_them(fleet: Fleet) -> No
         check=_BRISK,
     )
     for gateway in GATEWAYS:
+        _settled(fleet, gateway, "shared", {PARIS, VIRGINIA})  # the first check may have been answered late
         counts = _served_by(fleet, gateway, "shared", 500)
         assert counts.keys() == {PARIS, VIRGINIA}
         assert counts[PARIS] == pytest.approx(400, abs=10)
@@ -166,7 +167,7 @@ def test_a_place_that_lost_a_part_of_its_backends_is_asked_for_what_it_can_bear(
     near = [PARIS, FRANKFURT, DUBLIN, FORBIDDEN]
     backends = [backend(PARIS, fleet.models[each].address) for each in near]
     fleet.deploy("broad", *backends, VIRGINIA, check=_BRISK)
-    assert _served_by(fleet, "paris", "broad", 100).keys() == {*near}
+    _settled(fleet, "paris", "broad", {*near})
     fleet.models[DUBLIN].kill()
     _settled(fleet, "paris", "broad", {PARIS, FRANKFURT, FORBIDDEN})
     fleet.models[FORBIDDEN].kill()
