@@ -89,14 +89,14 @@ def test_every_envoy_has_and_does_what_explain_says(fleet: Fleet) -> None:
     for name in names:
         for gateway in GATEWAYS:
             share = _explain(built.graph, name, gateway)
-            asked = {each.address: each.asked().total() for each in fleet.models.values()}
+            before = fleet.mark()
             with Wire(fleet.ports[gateway]) as wire:
                 for _ in range(_REQUESTS):
                     assert wire.ask(f"/acme/models/{name}", headers=fleet.headers).status == 200
             served = {
-                f"http://{each.address}"
-                for each in fleet.models.values()
-                if each.asked().total() > asked[each.address]
+                f"http://{fleet.models[place].address}"
+                for place, asked in fleet.mark().items()
+                if asked > before[place]
             }
             first = {address for hop in share.hops if hop.priority == 0 for address, _ in hop.addresses}
             assert served == first, f"{name} at {gateway}, seed {seed}"
