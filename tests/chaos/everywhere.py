@@ -52,25 +52,33 @@ def do_everywhere(work: Callable[[str], Result]) -> dict[str, Result]:
 def ask_everywhere(fleet: Fleet, model: str, method: str = "GET") -> list[Met]:
     """Ask every Envoy for a model, at a path of its own each; POST and PUT have a body."""
     before = fleet.mark()
+    return list(do_everywhere(lambda gateway: _ask(fleet, gateway, model, method, before)).values())
 
-    def ask(gateway: str) -> Met:
-        path = f"/{method}-{gateway}-{next(_numbers)}"
-        started = time.monotonic()
-        with fleet.connect(gateway) as wire:
-            body = b"{}" if method in ("POST", "PUT") else b""
-            answer = wire.ask(f"/acme/models/{model}{path}", method, fleet.headers, body)
-        return Met(fleet, gateway, model, path, before, answer, time.monotonic() - started)
 
-    return list(do_everywhere(ask).values())
+def _ask(fleet: Fleet, gateway: str, model: str, method: str, before: Mapping[str, int]) -> Met:
+    path = f"/{method}-{gateway}-{next(_numbers)}"
+    started = time.monotonic()
+    with fleet.connect(gateway) as wire:
+        body = b"{}" if method in ("POST", "PUT") else b""
+        answer = wire.ask(f"/acme/models/{model}{path}", method, fleet.headers, body)
+    return Met(fleet, gateway, model, path, before, answer, time.monotonic() - started)
 
 
 def settle_at(fleet: Fleet, place: str, *models: str) -> None:
-    """Wait until every Envoy has the models served by that place: one that failed is left out for a while."""
-    for model in models:
-        wait_until(
-            lambda model=model: all(
-                each.answer.status == 200 and each.places() == [place]
-                for each in ask_everywhere(fleet, model)
-            ),
-            f"every Envoy has {model} served by {place}",
-        )
+    """Wait until every Envoy has the models served by that place: one that failed is left out for a while.
+
+    Each Envoy is waited for by itself: a while may be short, and need not be the same at all of them.
+    """
+
+    def settle(gateway: str) -> None:
+        for model in models:
+            wait_until(
+                lambda model=model: _is_at(_ask(fleet, gateway, model, "GET", fleet.mark()), place),
+                f"{gateway} has {model} served by {place}",
+            )
+
+    do_everywhere(settle)
+
+
+def _is_at(met: Met, place: str) -> bool:
+    return met.answer.status == 200 and met.places() == [place]

@@ -15,13 +15,15 @@ from tests.e2e.registrar import Registrar
 from tests.e2e.serving import Serving
 from tests.e2e.tokens import AUDIENCE, TestIssuer
 from tests.e2e.wire import Answer, Headers, Wire, bearer
-from tests.envoy_process import EnvoyProcess, free_port, wait_until
+from tests.envoy_process import PATIENCE, EnvoyProcess, free_port, wait_until
 from xds_server.bootstrap import Variant
 
 PARIS, FRANKFURT, DUBLIN = "eu-west-3", "eu-central-1", "eu-west-1"
 VIRGINIA, TOKYO = "us-east-1", "ap-northeast-1"
 PLACES = (PARIS, FRANKFURT, DUBLIN, VIRGINIA, TOKYO)
 FORBIDDEN = "forbidden"
+_COMES_BACK = 30.0
+"""Seconds that an Envoy may let pass, at random, until it tries again to reach a control plane that was away."""
 CLAIM = "residency"
 """The claim by which a token binds its caller."""
 
@@ -106,7 +108,9 @@ class Fleet:
         """Wait until every Envoy has acknowledged all of what is served, of a generation after that one."""
         try:
             wait_until(
-                lambda: self.serving.settled(*GATEWAYS, after=after), "every Envoy has what it is sent"
+                lambda: self.serving.settled(*GATEWAYS, after=after),
+                "every Envoy has what it is sent",
+                PATIENCE + _COMES_BACK,
             )
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.serving.log[-4000:]}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -50,6 +51,7 @@ class ModelProcess:
         self._log.touch()
         self._read = 0
         self._heard: list[Heard] = []
+        self._reading = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
@@ -97,12 +99,12 @@ class ModelProcess:
 
     def heard(self) -> list[Heard]:
         """The requests that it got over all its lives, in order."""
-        with self._log.open("rb") as log:
+        with self._reading, self._log.open("rb") as log:
             log.seek(self._read)
             whole, end, _ = log.read().rpartition(b"\n")
-        self._read += len(whole) + len(end)
-        self._heard += [Heard(**json.loads(line)) for line in whole.splitlines()]
-        return list(self._heard)
+            self._read += len(whole) + len(end)
+            self._heard += [Heard(**json.loads(line)) for line in whole.splitlines()]
+            return list(self._heard)
 
     def asked(self) -> Counter[str]:
         """How often it was asked for what, as `GET /path`, over all its lives."""

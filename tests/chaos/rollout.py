@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from types import TracebackType
 from typing import Any, Self
@@ -62,7 +61,7 @@ class Watched:
 
     def events(self) -> list[tuple[int, str]]:
         """What the log tells of it, share and reason, but for what was waited for."""
-        lines = [json.loads(line) for line in self.fleet.serving.log.splitlines() if line.startswith("{")]
+        lines = self.fleet.serving.events()
         told = [each for each in lines if each["event"] == "rollout" and each["model"] == self.path]
         waits = ("NO_DATA", "UNHEALTHY")
         return [(each["percent"], each["reason"]) for each in told if each["reason"] not in waits]
@@ -95,10 +94,15 @@ class Rollout(Watched):
         wait_until(lambda: not self.stand(), f"no rollout of {self.model} is declared")
 
     def declare(self, **rollout: Any) -> None:
-        """Declare it, or declare it otherwise, and wait until the control plane goes by that."""
+        """Declare it, or declare it otherwise, and wait until the control plane goes by that.
+
+        Nothing else may be about to be published: what has just moved is to have arrived.
+        """
         plan = {"from": "v1", "to": "v2", **rollout}
         declared = manifest("Model", self.model, "acme", deployments=[self._deployment(rollout=plan)])
+        before = self.fleet.serving.generation() or 0
         write(self.fleet.folder, f"acme/{self.model}.yaml", [declared])
+        wait_until(lambda: (self.fleet.serving.generation() or 0) > before, f"{self.model} is as declared")
         self.wait(policy=rollout.get("state", "running"))
 
     def _deployment(self, weights: tuple[int, int] | None = None, **said: Any) -> Manifest:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.chaos.chance import is_likely
 from tests.chaos.fleet import (
     DUBLIN,
     FORBIDDEN,
@@ -26,7 +27,8 @@ from tests.envoy_process import wait_until
 
 pytestmark = pytest.mark.envoy
 
-_BRISK = {"interval": "300ms", "timeout": "300ms", "unhealthyThreshold": 2}
+_BRISK = {"interval": "300ms", "timeout": "300ms", "unhealthyThreshold": 4}
+"""Who is gone is soon found out, and a model that the machine holds up for a second is not gone."""
 # A place, the gateways to which it is the nearest of the allowed ones, and what happens there.
 _BAD_DAYS = (
     (PARIS, ("paris",), ("hang", "reset", "status 503")),
@@ -123,6 +125,7 @@ def test_places_share_by_weight_and_the_others_wait_for_them(fleet: Fleet) -> No
         check=_BRISK,
     )
     for gateway in GATEWAYS:
+        _settled(fleet, gateway, "shared", {PARIS, VIRGINIA})  # the first check may have been answered late
         counts = _served_by(fleet, gateway, "shared", 500)
         assert counts.keys() == {PARIS, VIRGINIA}
         assert counts[PARIS] == pytest.approx(400, abs=10)
@@ -164,13 +167,13 @@ def test_a_place_that_lost_a_part_of_its_backends_is_asked_for_what_it_can_bear(
     near = [PARIS, FRANKFURT, DUBLIN, FORBIDDEN]
     backends = [backend(PARIS, fleet.models[each].address) for each in near]
     fleet.deploy("broad", *backends, VIRGINIA, check=_BRISK)
-    assert _served_by(fleet, "paris", "broad", 100).keys() == {*near}
+    _settled(fleet, "paris", "broad", {*near})
     fleet.models[DUBLIN].kill()
     _settled(fleet, "paris", "broad", {PARIS, FRANKFURT, FORBIDDEN})
     fleet.models[FORBIDDEN].kill()
     _settled(fleet, "paris", "broad", {PARIS, FRANKFURT, VIRGINIA})
-    counts = _served_by(fleet, "paris", "broad", 500)
-    assert counts[VIRGINIA] == pytest.approx(150, abs=50)
+    counts = _served_by(fleet, "paris", "broad", 1500)
+    assert is_likely(counts[VIRGINIA], 1500, 450), counts
 
 
 def test_a_failed_connection_goes_to_another_place_that_shares(fleet: Fleet) -> None:

@@ -150,11 +150,12 @@ def test_a_new_key_reaches_every_envoy_and_costs_no_request(fleet: Fleet) -> Non
 
 
 def _wait_for_key(fleet: Fleet, edition: int) -> None:
-    """Until the model is shown that key through every Envoy."""
+    """Until the model is shown that key by each client of every Envoy."""
     since, key = fleet.mark(), _key("v1", FRANKFURT, edition)
 
     def look() -> bool:
         shown = [each for each in fleet.heard("rotated", since).get(FRANKFURT, []) if _shown(each) == key]
-        return all(any(f"-{gateway}-" in each.target for each in shown) for gateway in GATEWAYS)
+        clients = [f"/{method}-{gateway}-" for method in ("GET", "POST") for gateway in GATEWAYS]
+        return all(any(each.target.startswith(client) for each in shown) for client in clients)
 
     wait_until(look, f"every Envoy shows key {edition}")

@@ -7,12 +7,23 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import sqrt
 from typing import Any
 
 import pytest
 
-from tests.chaos.fleet import CLAIM, DUBLIN, FRANKFURT, GATEWAYS, PARIS, REGIONS, TOKYO, VIRGINIA, Fleet
+from tests.chaos.chance import is_likely
+from tests.chaos.fleet import (
+    CLAIM,
+    DUBLIN,
+    EAGER,
+    FRANKFURT,
+    GATEWAYS,
+    PARIS,
+    REGIONS,
+    TOKYO,
+    VIRGINIA,
+    Fleet,
+)
 from tests.e2e.manifest import manifest, write
 from tests.e2e.wire import Answer, bearer
 from tests.golden.folder import read
@@ -22,7 +33,6 @@ from xds_server.policy import load
 pytestmark = pytest.mark.envoy
 
 _SAMPLES = 900
-_SIGMAS = 5.0
 _RESIDENCY, _HINT, _USE = "x-fairlead-residency", "x-fairlead-location-hint", "x-fairlead-use-revision"
 _TESTERS = {"claims": [{"claim": "role", "anyOf": ["tester"]}]}
 
@@ -122,18 +132,15 @@ class Shares:
 
     met: Counter[str] = field(default_factory=Counter)
     expected: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
-    variance: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
 
     def add(self, decision: Decision, revision: str) -> None:
         self.met[revision] += 1
         for share in decision.shares:
             self.expected[share.revision] += share.percent / 100
-            self.variance[share.revision] += share.percent / 100 * (1 - share.percent / 100)
 
     def check(self) -> None:
         for revision, expected in self.expected.items():
-            off = abs(self.met[revision] - expected)
-            assert off <= _SIGMAS * sqrt(self.variance[revision]) + 1e-6, (revision, self)
+            assert is_likely(self.met[revision], self.met.total(), expected), (revision, self)
 
 
 def _write(fleet: Fleet) -> None:
@@ -162,6 +169,8 @@ def _write(fleet: Fleet) -> None:
             [manifest("Model", name, "acme", deployments=each) for name, each in models.items()],
         )
     )
+    for name in models.keys() - {"told-off"}:
+        fleet.wait_for_routes(name, *EAGER)
 
 
 def test_every_envoy_answers_as_explain_says(fleet: Fleet) -> None:

@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.fleet import GATEWAYS, PLACES, REGIONS, Fleet
+from tests.chaos.fleet import EAGER, GATEWAYS, PLACES, REGIONS, Fleet
 from tests.e2e.held import hold_places
 from tests.e2e.manifest import Manifest, backend, manifest, revision, write
 from tests.e2e.wire import Wire
-from tests.envoy_process import wait_until
 from tests.golden.folder import read
 from xds_server.graph import Builder, Graph, Share, explain
 from xds_server.policy import load
@@ -81,24 +80,23 @@ def test_every_envoy_has_and_does_what_explain_says(fleet: Fleet) -> None:
     seed = os.environ.get("FAIRLEAD_TEST_SEED", "1")
     chance = random.Random(seed)
     names = [f"drawn-{at}" for at in range(_MODELS)]
-    before = fleet.serving.generation()
-    assert before is not None
     models = [manifest("Model", name, "acme", deployments=[_draw(chance, fleet)]) for name in names]
-    write(fleet.folder, "acme/drawn.yaml", models)
-    wait_until(lambda: fleet.serving.settled(*GATEWAYS, after=before), "every Envoy has the models")
+    fleet.save(lambda: write(fleet.folder, "acme/drawn.yaml", models))
+    for name in names:
+        fleet.wait_for_routes(name, *EAGER)
     built = Builder().build(load(*read(fleet.folder)))
     assert not built.errors
     for name in names:
         for gateway in GATEWAYS:
             share = _explain(built.graph, name, gateway)
-            asked = {each.address: each.asked().total() for each in fleet.models.values()}
+            before = fleet.mark()
             with Wire(fleet.ports[gateway]) as wire:
                 for _ in range(_REQUESTS):
                     assert wire.ask(f"/acme/models/{name}", headers=fleet.headers).status == 200
             served = {
-                f"http://{each.address}"
-                for each in fleet.models.values()
-                if each.asked().total() > asked[each.address]
+                f"http://{fleet.models[place].address}"
+                for place, asked in fleet.mark().items()
+                if asked > before[place]
             }
             first = {address for hop in share.hops if hop.priority == 0 for address, _ in hop.addresses}
             assert served == first, f"{name} at {gateway}, seed {seed}"

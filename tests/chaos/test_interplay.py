@@ -68,7 +68,7 @@ def _deployment(fleet: Fleet) -> Manifest:
             "from": "v1",
             "to": "v2",
             "canary": _STEPS,
-            "stepTime": "4s",
+            "stepTime": "6s",
             "gates": {"errorRate": {"above": 5}, "minRequests": 10},
         },
     )
@@ -120,6 +120,13 @@ def test_a_rollout_goes_on_while_its_home_spills_and_callers_stay_and_are_bound(
         place for place, each in heard.items() if any(one.target.startswith("/bound-") for one in each)
     }
     assert bound_to == {FRANKFURT}
+    wait_until(lambda: not _spilling(fleet), "all is at home again, and the next change is the next test's")
+
+
+def _spilling(fleet: Fleet) -> list[str]:
+    """The regions that spill."""
+    overflows = fleet.serving.ask("/overflows")["overflows"]
+    return [region for each in overflows if each["path"] == _PATH for region in each["regions"]]
 
 
 def _list_moved(met: Mapping[str, list[str]]) -> list[str]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import sqrt
 
 import pytest
 
+from tests.chaos.chance import is_likely
 from tests.chaos.fleet import FRANKFURT, GATEWAYS, PARIS, TOKYO, VIRGINIA, Fleet
 from tests.e2e.manifest import Manifest
 from tests.e2e.wire import Headers
@@ -17,7 +17,6 @@ _EACH = 200
 """Callers of each kind: known by a header, by a claim, by a cookie."""
 _COOKIE = "fairlead-session"
 _STICKY = {"header": "x-user-id", "claim": "account", "cookie": {"name": _COOKIE, "ttl": "1h"}}
-_SIGMAS = 5.0
 
 
 def _split(fleet: Fleet, old: int, new: int) -> Manifest:
@@ -50,15 +49,11 @@ def _deal(fleet: Fleet, callers: Mapping[str, Headers]) -> dict[str, str]:
     return first
 
 
-def _is_about(share: float, met: int, of: int) -> bool:
-    return abs(met / of - share) <= _SIGMAS * sqrt(share * (1 - share) / of)
-
-
 def test_nobody_flips_while_the_split_is_unchanged_and_a_tenth_does_when_a_tenth_must(fleet: Fleet) -> None:
     fleet.put("regulars", _split(fleet, 90, 10))
     callers = _callers(fleet, "regulars")
     first = _deal(fleet, callers)
-    assert _is_about(0.1, sum(met == "v2" for met in first.values()), len(callers))
+    assert is_likely(sum(met == "v2" for met in first.values()), len(callers), len(callers) / 10)
 
     fleet.deploy("others", PARIS, FRANKFURT)
     assert _deal(fleet, callers) == first, "another deployment has changed"
@@ -76,4 +71,4 @@ def test_nobody_flips_while_the_split_is_unchanged_and_a_tenth_does_when_a_tenth
     moved = [caller for caller in callers if second[caller] != first[caller]]
     assert {second[caller] for caller in moved} == {"v2"}, "nobody goes back"
     for kind in ("header", "claim", "cookie"):
-        assert _is_about(0.1, sum(caller.startswith(kind) for caller in moved), _EACH), kind
+        assert is_likely(sum(caller.startswith(kind) for caller in moved), _EACH, _EACH / 10), kind

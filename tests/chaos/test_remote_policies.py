@@ -166,9 +166,7 @@ def test_a_publishers_bad_days_open_nothing_and_lose_nothing(governed: Governed)
     publisher = governed.publisher
     with _traffic(governed) as traffic:
         for document, status, of, told in _BAD_DAYS:
-            # First what refuses the document: one that is asked for in between must not be answered with both.
-            publisher.status = status
-            publisher.document = document
+            publisher.say(document, status)
             wait_until(lambda of=of, told=told: told in governed.problem(of), f"{told} is told of {of}")
             governed.wait(PARIS, FRANKFURT)
             assert _find_places(governed, traffic) <= {PARIS, FRANKFURT}

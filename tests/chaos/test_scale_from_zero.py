@@ -5,7 +5,6 @@ Tokyo's Envoy is sent the state of the world and cannot let requests wait: its c
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -238,5 +237,5 @@ def test_requests_wait_on_while_the_control_plane_is_away(fleet: Fleet, hook: Ho
 
 def _telling(fleet: Fleet, since: int) -> set[str]:
     """The nodes that began to tell of requests that wait, since a place of the log."""
-    lines = [json.loads(line) for line in fleet.serving.log[since:].splitlines() if line.startswith("{")]
+    lines = fleet.serving.events(since)
     return {each["node"] for each in lines if each["event"] == "node tells of requests that wait"}

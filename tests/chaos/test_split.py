@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from math import sqrt
 
 import pytest
 
+from tests.chaos.chance import is_likely
 from tests.chaos.fleet import GATEWAYS, PARIS, TOKYO, VIRGINIA, Fleet
 from tests.e2e.manifest import Manifest
 
@@ -14,7 +14,6 @@ pytestmark = pytest.mark.envoy
 
 _WEIGHTS = {"large": 70, "middle": 20, "small": 10, "idle": 0}
 _REQUESTS = 1000
-_SIGMAS = 5.0
 
 
 def _deployment(fleet: Fleet) -> Manifest:
@@ -40,8 +39,7 @@ def _check(met: Counter[str]) -> None:
     total = met.total()
     assert met["idle"] == 0
     for name, weight in _WEIGHTS.items():
-        share = weight / 100
-        assert abs(met[name] / total - share) <= _SIGMAS * sqrt(share * (1 - share) / total), met
+        assert is_likely(met[name], total, total * weight / 100), met
 
 
 def test_the_weights_hold_at_each_envoy_and_in_sum(fleet: Fleet) -> None:

@@ -65,11 +65,11 @@ def test_who_hangs_is_left_for_the_next_place_by_what_may_be_sent_again(fleet: F
 @pytest.mark.parametrize("bound", ["idle", "total"])
 def test_what_is_silent_for_too_long_is_given_up_whatever_the_method(fleet: Fleet, bound: str) -> None:
     """Once, and not once for each place."""
-    _deploy(fleet, f"bound-{bound}", timeouts={bound: "1s"})
+    _deploy(fleet, f"bound-{bound}", timeouts={bound: "2s"})
     settle_at(fleet, PARIS, f"bound-{bound}")
     fleet.models[PARIS].be("hang")
     for method in ("GET", "POST"):
-        _is_given_up(ask_everywhere(fleet, f"bound-{bound}", method), 1, PARIS)
+        _is_given_up(ask_everywhere(fleet, f"bound-{bound}", method), 2, PARIS)
 
 
 def test_a_connection_that_does_not_come_about_costs_its_time_and_no_request(fleet: Fleet) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
-from tests.envoy_process import wait_until
+from tests.envoy_process import PATIENCE, wait_until
 
 
 class Clients(ABC):
@@ -47,4 +47,5 @@ class Clients(ABC):
         wait_until(
             lambda: all(self.rounds[name] >= done + rounds for name, done in before.items()),
             f"each client has been around {rounds} times more",
+            PATIENCE + rounds / 2,
         )

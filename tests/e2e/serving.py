@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -63,6 +64,11 @@ class Serving:
     def log(self) -> str:
         """All that it said, over all its lives."""
         return self._log.read_text(errors="replace")
+
+    def events(self, since: int = 0) -> list[dict[str, Any]]:
+        """What it logged from that place of its log on, but for a line that is still being written."""
+        whole, _, _ = self.log[since:].rpartition("\n")
+        return [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
 
     def start(self, *, ready: bool = True) -> None:
         """Start it, and wait until it has something to serve, unless it need not get `ready`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -56,8 +55,9 @@ def start(moving: Moving, **rollout: Any) -> None:
 
 def events(moving: Moving) -> list[tuple[int, str]]:
     """What the log says happened: share and reason, in order, but for what was waited for."""
-    lines = [json.loads(line) for line in moving.serving.log.splitlines() if line.startswith("{")]
-    told = [(line["percent"], line["reason"]) for line in lines if line["event"] == "rollout"]
+    told = [
+        (line["percent"], line["reason"]) for line in moving.serving.events() if line["event"] == "rollout"
+    ]
     return [each for each in told if each[1] not in ("NO_DATA", "UNHEALTHY")]
 
 

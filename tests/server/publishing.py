@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Lock, Thread
 from types import TracebackType
 from typing import Any, Self
 
@@ -36,6 +36,8 @@ class Publishing:
         self.answered: list[int] = []
         """The status of each answer, from when it is begun: who has it finds it here."""
         self.port = free_port()
+        self.saying = Lock()
+        """Held while an answer is chosen: it is of one document and one status."""
         self._tls = tls
         self._server: ThreadingHTTPServer | None = None
 
@@ -65,6 +67,11 @@ class Publishing:
         Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         return self
 
+    def say(self, document: str, status: int = 200) -> None:
+        """Answer with both from now on, and with no one of them before."""
+        with self.saying:
+            self.document, self.status = document, status
+
     def close(self) -> None:
         """Refuse connections from now on."""
         if self._server is not None:
@@ -88,8 +95,10 @@ class _Handler(BaseHTTPRequestHandler):
         it = self.publisher
         it.asked.append({name.lower(): value for name, value in self.headers.items()})
         same = it.etag is not None and self.headers.get("if-none-match") == it.etag
-        status = 304 if same and it.status == 200 else it.status
-        body = it.document.encode() if isinstance(it.document, str) else it.document
+        with it.saying:
+            said, document = it.status, it.document
+        status = 304 if same and said == 200 else said
+        body = document.encode() if isinstance(document, str) else document
         it.answered.append(status)
         self.send_response(status)
         for name, value in it.headers.items():

@@ -234,6 +234,29 @@ async def test_the_newest_state_is_the_last_one_on_disk(file: Path, monkeypatch:
     assert Process(file, graph(**PLAN)).rollouts.describe_one(LLAMA)["phase"] == "cancelled"
 
 
+async def test_an_order_is_answered_with_what_it_brought_about(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not with what a look made of it while it was written down."""
+    first = Process(file, graph(**PLAN))
+    await first.look()
+    await first.rollouts.command(LLAMA, Order.CANCEL)
+    write, slow = Journal.write, threading.Event()
+
+    def wait(self: Journal, entries: Any) -> None:
+        slow.wait(5)
+        write(self, entries)
+
+    monkeypatch.setattr(Journal, "write", wait)
+    ordering = asyncio.create_task(first.rollouts.command(LLAMA, Order.RESUME))
+    looking = asyncio.create_task(first.look())
+    while first.rollouts.describe_one(LLAMA)["percent"] != 20:
+        await asyncio.sleep(0.01)
+    slow.set()
+    told, _ = await asyncio.gather(ordering, looking)
+    assert (told["phase"], told["percent"], told["reason"]) == ("running", 0, "RESTARTED")
+
+
 async def test_traffic_moves_only_when_the_share_does() -> None:
     first, moves = Process(None, graph(**PLAN)), []
     first.rollouts.on_move = lambda: moves.append(first.rollouts.moved)

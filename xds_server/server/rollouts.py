@@ -174,8 +174,9 @@ class Rollouts:
             raise UnknownRolloutError
         before = dict(self._states)
         self._states[key] = order(subject.plan, self._state(key), asked)
+        told = self.describe_one(key)  # a look may take it further while this is written down
         await self._settle(before)
-        return self.describe_one(key)
+        return told
 
     async def _settle(self, before: Mapping[Key, State]) -> None:
         """Keep, tell and publish what is different now. What is published is on disk before."""
