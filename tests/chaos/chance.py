@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import log
 
 _NATS = 25.0
-"""A count is refused if it, or one farther off, comes about by chance less than once in e^25 runs: 7e10."""
+"""A count is refused only if it, or one farther off, comes about by chance less than once in e^25 runs: 7e10."""
 
 
 def is_likely(met: int, of: int, expected: float) -> bool:

@@ -69,6 +69,7 @@ def test_each_envoy_copies_its_part_and_to_allowed_places_only(fleet: Fleet) -> 
     for gateway in GATEWAYS:
         copied = sum(each.target.startswith(f"/{gateway}-") for each in copies)
         assert is_likely(copied, _REQUESTS, _REQUESTS / 4), (gateway, copied)
+    assert is_likely(len(copies), len(GATEWAYS) * _REQUESTS, len(GATEWAYS) * _REQUESTS / 4), len(copies)
     for model in ("whole", "part"):
         assert fleet.heard(model, before).keys() <= {PARIS, DUBLIN, FRANKFURT}
 

@@ -150,7 +150,8 @@ class Serving:
     def settled(self, *nodes: str, after: int = -1, envoys: Mapping[str, EnvoyProcess] | None = None) -> bool:
         """As `is_settled`, and whether what is served is of a generation after that one."""
         told = self.ask("/nodes")
-        return (told["generation"] or -1) > after and is_settled(told, nodes, envoys)
+        generation = told["generation"]
+        return generation is not None and generation > after and is_settled(told, nodes, envoys)
 
     def reads(self) -> int:
         """How often it has read the policies. It serves a new generation after each time, and at other times, too."""

@@ -117,9 +117,8 @@ def test_without_a_key_the_split_is_dealt_at_random(crossing: Crossing, claim: o
 def test_who_has_no_key_is_given_a_cookie(crossing: Crossing, gateway: str) -> None:
     crossing.put("session", _split(crossing, 50, 50, header="x-user-id", claim="account", cookie=_COOKIE))
     met = set()
-    for _ in range(
-        36
-    ):  # that all of them meet the same one is not to be expected in ten thousand million runs
+    # That all of them meet the same one is not to be expected in ten thousand million runs.
+    for _ in range(36):
         first = crossing.ask("session/v1/chat?x=1", gateway=gateway)
         given = _SESSION.fullmatch(first.header("set-cookie") or "")
         assert given is not None, first

@@ -250,8 +250,9 @@ async def test_an_order_is_answered_with_what_it_brought_about(
     monkeypatch.setattr(Journal, "write", wait)
     ordering = asyncio.create_task(first.rollouts.command(LLAMA, Order.RESUME))
     looking = asyncio.create_task(first.look())
-    while first.rollouts.describe_one(LLAMA)["percent"] != 20:
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(20):
+        while first.rollouts.describe_one(LLAMA)["percent"] != 20:
+            await asyncio.sleep(0.01)
     slow.set()
     told, _ = await asyncio.gather(ordering, looking)
     assert (told["phase"], told["percent"], told["reason"]) == ("running", 0, "RESTARTED")

@@ -211,11 +211,12 @@ def test_F10_policies_become_the_same_bytes_in_any_process() -> None:
             capture_output=True,
             check=True,
         )
-        seen.append(json.loads(compiled.stdout))
-    first, *others = seen
+        seen.append(compiled.stdout)
+    first, *others = map(json.loads, seen)
     assert "envoy.config.listener.v3.Listener" in {each["type"] for each in first}
     for other in others:
         assert [pair for pair in zip(first, other, strict=True) if pair[0] != pair[1]] == []
+    assert len(set(seen)) == 1
 
 
 @WILDCARDS

@@ -120,7 +120,9 @@ async def at_rest(server: Server) -> dict[str, Any]:
 
 
 def left_behind(before: dict[str, Any], after: dict[str, Any]) -> dict[str, int]:
-    """What there is more of, if each of 8,240 streams may have left one file, one object or one kilobyte."""
+    """What there is more of than chance would have it: far less than 8,240 streams leave, at one file, one object or
+    one kilobyte each.
+    """
     bounds = {"files": 4, "objects": 2_000, "resident": 6 << 20}
     grown = {kind: after[kind] - before[kind] for kind in bounds}
     return {kind: more for kind, more in grown.items() if more > bounds[kind]}

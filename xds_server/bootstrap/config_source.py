@@ -1,9 +1,10 @@
-"""Where Envoy fetches what a resource refers to: the ConfigSource, written here and nowhere else.
+"""Where Envoy fetches what a resource refers to: the ConfigSource. That of what requests wait for is a kind of its own,
+in `compiler/source.py`; all others are written here.
 
 Each leaves `initial_fetch_timeout` at Envoy's 15 s, on purpose. The control plane answers every name, missing ones
 too, so the time only matters when it is away or slow: then an Envoy that has started must go on with what it has. 0
 (wait for ever) would let one missing secret hold back every later cluster, and one missing filter keep a listener
-closed; less would give up on a control plane that is only restarting. Only what requests wait for holds nothing back.
+closed; less would give up on a control plane that is only restarting.
 https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/core/v3/config_source.proto
 """
 

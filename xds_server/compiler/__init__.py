@@ -1,8 +1,8 @@
 """The compiler: a resolved graph in, a catalogue of encoded Envoy resources out.
 
 In: ``Graph``. Out: ``Catalogue`` (snapshot), whose resources are ``(type_url, name, version, bytes)``; also
-resources as JSON for people. It is the room that knows Envoy's API. It must not do I/O, read policies, or be imported
-by the rooms of the protocol.
+resources as JSON for people. It is the room that writes what Envoy is sent. It must not do I/O, read policies, or be
+imported by the rooms of the protocol.
 
 One file per resource type: ``scope`` (SRDS), ``route`` (RDS), ``cluster`` (CDS), ``load_assignment`` (EDS),
 ``listener`` (LDS), ``secret`` (SDS); ``authentication``, ``membership``, ``access`` and ``request`` decide who may do

@@ -148,7 +148,7 @@ class DeltaChannel(Channel):
     def _survey(self, view: View) -> dict[str, Resource]:
         """Compare what the client says it holds with what there is.
 
-        Returns what there is for all who ask for everything and this client does not hold, by name.
+        Returns what is part of everything and not held by this client, by name; nothing for who asks by name alone.
         """
         for name, version in self._initial.items():
             resource = view.get(self.type_url, name)
@@ -173,7 +173,7 @@ class DeltaChannel(Channel):
             return {}
         everything = view.resources(self.type_url)
         found = {each.name: each for each in everything if self.held.get(each.name) is not each}
-        self.dirty |= found.keys()
+        self.dirty.update(found)
         return found
 
     def accept(self, flight: Flight) -> None:
