@@ -19,7 +19,8 @@ from tests.envoy_process import wait_until
 pytestmark = pytest.mark.envoy
 
 PATIENT = 8.0
-"""Seconds within which what is bounded by 1 or 2 s is over, on a busy machine too; what else bounds it is 10 s and up."""
+"""Seconds within which what is bounded by 1 or 2 s is over, on a busy machine too. What else bounds it is 10 s or
+more."""
 
 
 @pytest.fixture(scope="module")
