@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup up test test-again test-without-docker test-matrix conformance mutants lint types contracts check golden docs bench lock clean
+.PHONY: help setup up test test-without-docker test-matrix conformance mutants lint types contracts check golden docs bench lock clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-20s %s\n", $$1, $$2}'
@@ -21,19 +21,18 @@ setup: $(STAMP) ## Make .venv with everything in it
 up: setup ## Run the quickstart: control plane, a real Envoy, two sample models
 	@$(BIN)/fairlead up policies/quickstart
 
+# AGAIN=1: only those that failed last time.
+AGAIN_ONLY = $(if $(AGAIN),--last-failed --last-failed-no-failures none)
 test: setup ## Run every test: through the real Envoy, and in containers (as root on Debian it installs Docker)
 	@tests/containers/install
-	$(BIN)/python -m pytest
-
-test-again: setup ## Run once more the tests that failed last
-	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none
+	$(BIN)/python -m pytest $(AGAIN_ONLY)
 
 test-without-docker: setup ## Run every test but those in containers
 	$(BIN)/python -m pytest -m 'not docker'
 
 test-matrix: setup ## Run the version matrix: five releases of Envoy (ONLY=1.36.4-per-type-delta: one field of it)
 	@tests/matrix/install
-	$(BIN)/python -m pytest tests/matrix $(if $(ONLY),-k '$(ONLY)')
+	$(BIN)/python -m pytest tests/matrix $(if $(ONLY),-k '$(ONLY)') $(AGAIN_ONLY)
 
 TESTS ?= tests
 conformance: setup ## Run the tests of the xDS requirements and write docs/xds-conformance.md (TESTS=tests/matrix: the matrix's lines)

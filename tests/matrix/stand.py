@@ -63,10 +63,17 @@ class Stand:
         wait_until(lambda: any(wanted(each) for each in self.recorder.trace[since:]), what)
 
     def settle(self, after: int = -1, streams: int = 1) -> None:
-        """Wait until Envoy has acknowledged all of what is served, of a generation after that one."""
+        """Wait until Envoy has all of what is served, of a generation after that one, and has acknowledged it.
+
+        Envoy is asked, too: with slow answers a scope is acknowledged well before its routes are asked for, and until
+        they are there a request for a new model finds nothing.
+        """
+        envoys = {"envoy": self.envoy}
         self.envoy.wait(
-            lambda: self.recorder.open_streams >= streams and self.serving.settled("envoy", after=after),
-            "Envoy has acknowledged all that is served",
+            lambda: (
+                self.recorder.open_streams >= streams and self.serving.settled(after=after, envoys=envoys)
+            ),
+            "Envoy has all that is served",
         )
 
     def save(self, change: Callable[[], None]) -> None:

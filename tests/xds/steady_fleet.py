@@ -73,7 +73,9 @@ class SteadyFleet:
         return {name: still(envoy) for name, envoy in self.envoys.items()}
 
     def settle(self, after: int = -1) -> None:
-        wait_until(lambda: self.serving.settled(*self.envoys, after=after), "the fleet has what is served")
+        wait_until(
+            lambda: self.serving.settled(after=after, envoys=self.envoys), "the fleet has what is served"
+        )
 
     def ask(self, path: str) -> list[Answer]:
         token = bearer(self.issuer.token("acme", "beta"))
