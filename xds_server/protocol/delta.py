@@ -80,7 +80,7 @@ class DeltaChannel(Channel):
         """Collect changed resources and removed names."""
         self._empty_is_news |= self.fresh and not self._initial
         self._empty_is_news &= self.subscription.wildcard
-        # One walk over everything finds what a look-up of each name would, in a third of the time.
+        # One walk over everything finds what a look-up of each name would, in less than half of the time.
         found = self._survey(view) if self.fresh else {}
         sent: dict[str, Resource] = {}
         removed: set[str] = set()
